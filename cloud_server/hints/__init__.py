@@ -1,0 +1,1 @@
+"""Hints: training, scoring and storing what makes a device's perturbation transfer."""

@@ -1,0 +1,1 @@
+"""The device side: find faces, attack on a surrogate, put the cloak into the photo, check what was saved."""

@@ -1,0 +1,1 @@
+"""The zoo: cards, fetching, importers, and gradient graphs made from forward graphs."""

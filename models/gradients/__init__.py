@@ -1,0 +1,1 @@
+"""Gradient graphs: reverse mode over ONNX with standard operators only."""

@@ -1,0 +1,1 @@
+"""Importers: one module for each origin format, each giving a float ONNX forward graph."""

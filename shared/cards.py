@@ -1,0 +1,172 @@
+"""Cards: what is known of a network of the zoo, as frozen values that travel in bundles as JSON.
+
+A card is written by hand as TOML under `models/cards/`, or by an operator beside an ONNX file of his own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from shared.errors import Code, GoodnoiseError
+
+__all__ = ["Card", "FrameName", "Licence", "Metric", "Origin", "Redistribution", "Threshold", "card_from_dict", "card_to_dict"]
+
+Kind = Literal["recogniser", "detector"]
+Metric = Literal["cosine", "euclidean"]
+Redistribution = Literal["yes", "no", "unknown"]
+Registry = Literal["pypi", "npm", "file"]
+FrameName = Literal["arcface112", "dlib150", "none"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the weights come from. `file` is the path inside the package; both hashes are hex sha256."""
+
+    registry: Registry
+    package: str
+    version: str
+    sha256: str  # of the package archive as the registry ships it; empty for registry 'file'
+    files: tuple[str, ...]
+    file_sha256: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Licence:
+    """The licence as stated by the origin, and whether the weights may be passed on."""
+
+    name: str
+    stated_in: str
+    redistribution: Redistribution
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Decision threshold. Cosine: match at similarity >= value. Euclidean: match at distance <= value."""
+
+    value: float
+    far: float
+    tar: float
+    data: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """One network.
+
+    A recogniser's forward graph maps `face`, float32 N 3 S S, RGB in [0,1] in the frame's own geometry, to
+    `embedding`, float32 N D (unit length where the metric is cosine). `mean` and `scale` say how the origin network
+    expects its input, `(255 * x - mean) * scale`; the importer bakes them into the graph.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    architecture: str
+    parameters: int
+    frame: FrameName
+    size: int
+    mean: float
+    scale: float
+    embedding: int
+    metric: Metric
+    threshold: Threshold | None
+    origin: Origin
+    licence: Licence
+    accuracy: str = ""
+    notes: str = ""
+
+    @property
+    def redistributable(self) -> bool:
+        """Whether the weights may go into a bundle without the operator accepting the licence by name."""
+        return self.licence.redistribution == "yes"
+
+    def score(self, similarity_or_distance: float) -> float:
+        """Signed match score: the measure minus its threshold, positive when two faces match.
+
+        Cosine: similarity - threshold. Euclidean: threshold - distance.
+
+        Raises:
+            GoodnoiseError: PRECONDITION when the card has no threshold.
+        """
+        if self.threshold is None:
+            raise GoodnoiseError(
+                Code.PRECONDITION,
+                f"card {self.name!r} has no threshold; measure one with 'goodnoise-models threshold {self.name}'",
+            )
+        if self.metric == "cosine":
+            return similarity_or_distance - self.threshold.value
+        return self.threshold.value - similarity_or_distance
+
+
+def card_to_dict(card: Card) -> dict[str, Any]:
+    """The card as plain JSON values."""
+    return asdict(card)
+
+
+def card_from_dict(raw: Mapping[str, Any], *, source: str) -> Card:
+    """Build a card from parsed TOML or JSON.
+
+    Args:
+        raw: the table as parsed.
+        source: file name for messages.
+
+    Raises:
+        GoodnoiseError: INVALID_INPUT naming the source, the key and what would be right.
+    """
+    values = dict(_known_keys(raw, Card, source))
+    for key, part in (("origin", Origin), ("licence", Licence), ("threshold", Threshold)):
+        if values.get(key) is None:
+            continue
+        nested = dict(_known_keys(values[key], part, f"{source}: [{key}]"))
+        nested.update({k: tuple(v) for k, v in nested.items() if isinstance(v, list)})
+        values[key] = _construct(part, nested, f"{source}: [{key}]")
+    values.setdefault("threshold", None)
+    card: Card = _construct(Card, values, source)
+    _check(card, source)
+    return card
+
+
+def _known_keys(raw: Any, part: type, source: str) -> Mapping[str, Any]:
+    if not isinstance(raw, Mapping):
+        raise GoodnoiseError(Code.INVALID_INPUT, f"{source}: expected a table, got {type(raw).__name__}")
+    names = {field.name for field in fields(part)}
+    unknown = sorted(set(raw) - names)
+    if unknown:
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"{source}: unknown key {unknown[0]!r}; known keys are {', '.join(sorted(names))}"
+        )
+    return raw
+
+
+def _construct(part: type, values: dict[str, Any], source: str) -> Any:
+    try:
+        return part(**values)
+    except TypeError as error:
+        raise GoodnoiseError(Code.INVALID_INPUT, f"{source}: {error}") from error
+
+
+def _check(card: Card, source: str) -> None:
+    choices: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+        ("kind", card.kind, get_args(Kind)),
+        ("metric", card.metric, get_args(Metric)),
+        ("frame", card.frame, get_args(FrameName)),
+        ("origin.registry", card.origin.registry, get_args(Registry)),
+        ("licence.redistribution", card.licence.redistribution, get_args(Redistribution)),
+    )
+    for key, value, allowed in choices:
+        if value not in allowed:
+            raise GoodnoiseError(
+                Code.INVALID_INPUT, f"{source}: {key} is {value!r}, expected one of {', '.join(allowed)}"
+            )
+    if not card.name or not all(c.isalnum() or c in "-." for c in card.name) or card.name.startswith("."):
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"{source}: name {card.name!r} may hold letters, digits, '-' and '.' only"
+        )
+    if card.threshold is not None and not math.isfinite(card.threshold.value):
+        raise GoodnoiseError(Code.INVALID_INPUT, f"{source}: threshold.value {card.threshold.value} is not finite")
+    if len(card.origin.files) != len(card.origin.file_sha256):
+        raise GoodnoiseError(Code.INVALID_INPUT, f"{source}: origin.files and origin.file_sha256 differ in length")

@@ -1,0 +1,1 @@
+"""Faces in a photo: detection, landmarks and the frames that recognisers expect."""

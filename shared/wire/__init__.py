@@ -1,0 +1,1 @@
+"""The wire: generated stubs, size limits, channel options, and errors to and from gRPC status."""

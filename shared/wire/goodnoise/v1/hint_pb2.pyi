@@ -1,0 +1,36 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class CatalogueRequest(_message.Message):
+    __slots__ = ('bundle_version',)
+    BUNDLE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    bundle_version: str
+
+    def __init__(self, bundle_version: _Optional[str]=...) -> None:
+        ...
+
+class CatalogueResponse(_message.Message):
+    __slots__ = ('bundle_version', 'hints')
+    BUNDLE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    HINTS_FIELD_NUMBER: _ClassVar[int]
+    bundle_version: str
+    hints: _containers.RepeatedCompositeFieldContainer[HintEntry]
+
+    def __init__(self, bundle_version: _Optional[str]=..., hints: _Optional[_Iterable[_Union[HintEntry, _Mapping]]]=...) -> None:
+        ...
+
+class HintEntry(_message.Message):
+    __slots__ = ('name', 'size', 'sha256')
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    size: int
+    sha256: bytes
+
+    def __init__(self, name: _Optional[str]=..., size: _Optional[int]=..., sha256: _Optional[bytes]=...) -> None:
+        ...

@@ -1,0 +1,54 @@
+"""Client and server classes corresponding to protobuf-defined services."""
+import grpc
+import warnings
+from ...goodnoise.v1 import hint_pb2 as goodnoise_dot_v1_dot_hint__pb2
+GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_VERSION = grpc.__version__
+_version_not_supported = False
+try:
+    from grpc._utilities import first_version_is_lower
+    _version_not_supported = first_version_is_lower(GRPC_VERSION, GRPC_GENERATED_VERSION)
+except ImportError:
+    _version_not_supported = True
+if _version_not_supported:
+    raise RuntimeError(f'The grpc package installed is at version {GRPC_VERSION},' + ' but the generated code in goodnoise/v1/hint_pb2_grpc.py depends on' + f' grpcio>={GRPC_GENERATED_VERSION}.' + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}' + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.')
+
+class HintServiceStub:
+    """HintService answers at the wire level that the method stands for.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Catalogue = channel.unary_unary('/goodnoise.v1.HintService/Catalogue', request_serializer=goodnoise_dot_v1_dot_hint__pb2.CatalogueRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_hint__pb2.CatalogueResponse.FromString, _registered_method=True)
+
+class HintServiceServicer:
+    """HintService answers at the wire level that the method stands for.
+    """
+
+    def Catalogue(self, request, context):
+        """Catalogue (level `pull`) lists the hints that are newer than the device's bundle. The hints themselves are objects
+        of BundleService.
+
+        FAILED_PRECONDITION: nothing is published.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+def add_HintServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {'Catalogue': grpc.unary_unary_rpc_method_handler(servicer.Catalogue, request_deserializer=goodnoise_dot_v1_dot_hint__pb2.CatalogueRequest.FromString, response_serializer=goodnoise_dot_v1_dot_hint__pb2.CatalogueResponse.SerializeToString)}
+    generic_handler = grpc.method_handlers_generic_handler('goodnoise.v1.HintService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('goodnoise.v1.HintService', rpc_method_handlers)
+
+class HintService:
+    """HintService answers at the wire level that the method stands for.
+    """
+
+    @staticmethod
+    def Catalogue(request, target, options=(), channel_credentials=None, call_credentials=None, insecure=False, compression=None, wait_for_ready=None, timeout=None, metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/goodnoise.v1.HintService/Catalogue', goodnoise_dot_v1_dot_hint__pb2.CatalogueRequest.SerializeToString, goodnoise_dot_v1_dot_hint__pb2.CatalogueResponse.FromString, options, channel_credentials, insecure, call_credentials, compression, wait_for_ready, timeout, metadata, _registered_method=True)
