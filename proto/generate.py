@@ -1,7 +1,8 @@
 """Regenerate the checked-in stubs under shared/wire/goodnoise/v1 from the .proto files beside this script.
 
-Needs grpcio-tools (extra `dev`) and protoletariat, which makes the generated imports relative. Protoletariat asks for
-an older protobuf than the product, so `make proto` gives it an environment of its own and passes it with --protol.
+Runs in an environment of its own (`make proto`): grpcio-tools from requirements.txt beside this script, and
+protoletariat, which makes the generated imports relative. Protoletariat is installed without its dependencies, since
+it declares a protobuf older than it needs.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 import grpc
 import warnings
 from ...goodnoise.v1 import bundle_pb2 as goodnoise_dot_v1_dot_bundle__pb2
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 try:
@@ -13,7 +13,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(f'The grpc package installed is at version {GRPC_VERSION},' + ' but the generated code in goodnoise/v1/bundle_pb2_grpc.py depends on' + f' grpcio>={GRPC_GENERATED_VERSION}.' + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}' + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.')
 
-class BundleServiceStub:
+class BundleServiceStub(object):
     """BundleService gives out the current bundle: its metadata by name, its objects by sha256, in parts.
     """
 
@@ -26,7 +26,7 @@ class BundleServiceStub:
         self.GetMetadata = channel.unary_unary('/goodnoise.v1.BundleService/GetMetadata', request_serializer=goodnoise_dot_v1_dot_bundle__pb2.GetMetadataRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_bundle__pb2.GetMetadataResponse.FromString, _registered_method=True)
         self.FetchObject = channel.unary_stream('/goodnoise.v1.BundleService/FetchObject', request_serializer=goodnoise_dot_v1_dot_bundle__pb2.FetchObjectRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_bundle__pb2.FetchObjectResponse.FromString, _registered_method=True)
 
-class BundleServiceServicer:
+class BundleServiceServicer(object):
     """BundleService gives out the current bundle: its metadata by name, its objects by sha256, in parts.
     """
 
@@ -56,7 +56,7 @@ def add_BundleServiceServicer_to_server(servicer, server):
     server.add_generic_rpc_handlers((generic_handler,))
     server.add_registered_method_handlers('goodnoise.v1.BundleService', rpc_method_handlers)
 
-class BundleService:
+class BundleService(object):
     """BundleService gives out the current bundle: its metadata by name, its objects by sha256, in parts.
     """
 

@@ -14,7 +14,7 @@ class ProtectOptions(_message.Message):
     seed: int
     keep_private_metadata: bool
 
-    def __init__(self, budget: _Optional[str]=..., seed: _Optional[int]=..., keep_private_metadata: _Optional[bool]=...) -> None:
+    def __init__(self, budget: _Optional[str]=..., seed: _Optional[int]=..., keep_private_metadata: bool=...) -> None:
         ...
 
 class ProtectRequest(_message.Message):
@@ -66,7 +66,7 @@ class RecogniserResult(_message.Message):
     target: float
     protected: bool
 
-    def __init__(self, recogniser: _Optional[str]=..., role: _Optional[str]=..., similarity_before: _Optional[float]=..., similarity_after: _Optional[float]=..., threshold: _Optional[float]=..., target: _Optional[float]=..., protected: _Optional[bool]=...) -> None:
+    def __init__(self, recogniser: _Optional[str]=..., role: _Optional[str]=..., similarity_before: _Optional[float]=..., similarity_after: _Optional[float]=..., threshold: _Optional[float]=..., target: _Optional[float]=..., protected: bool=...) -> None:
         ...
 
 class FaceResult(_message.Message):
@@ -82,7 +82,7 @@ class FaceResult(_message.Message):
     psnr_db: float
     protected: bool
 
-    def __init__(self, box: _Optional[_Iterable[int]]=..., recognisers: _Optional[_Iterable[_Union[RecogniserResult, _Mapping]]]=..., levels: _Optional[float]=..., psnr_db: _Optional[float]=..., protected: _Optional[bool]=...) -> None:
+    def __init__(self, box: _Optional[_Iterable[int]]=..., recognisers: _Optional[_Iterable[_Union[RecogniserResult, _Mapping]]]=..., levels: _Optional[float]=..., psnr_db: _Optional[float]=..., protected: bool=...) -> None:
         ...
 
 class ProtectReport(_message.Message):
@@ -98,7 +98,7 @@ class ProtectReport(_message.Message):
     bundle_version: str
     format: str
 
-    def __init__(self, faces: _Optional[_Iterable[_Union[FaceResult, _Mapping]]]=..., protected: _Optional[bool]=..., seconds: _Optional[float]=..., bundle_version: _Optional[str]=..., format: _Optional[str]=...) -> None:
+    def __init__(self, faces: _Optional[_Iterable[_Union[FaceResult, _Mapping]]]=..., protected: bool=..., seconds: _Optional[float]=..., bundle_version: _Optional[str]=..., format: _Optional[str]=...) -> None:
         ...
 
 class ProtectResponse(_message.Message):
@@ -130,7 +130,7 @@ class CheckResponse(_message.Message):
     faces: _containers.RepeatedCompositeFieldContainer[FaceResult]
     protected: bool
 
-    def __init__(self, faces: _Optional[_Iterable[_Union[FaceResult, _Mapping]]]=..., protected: _Optional[bool]=...) -> None:
+    def __init__(self, faces: _Optional[_Iterable[_Union[FaceResult, _Mapping]]]=..., protected: bool=...) -> None:
         ...
 
 class UpdateRequest(_message.Message):

@@ -2,7 +2,7 @@
 import grpc
 import warnings
 from ...goodnoise.v1 import edge_pb2 as goodnoise_dot_v1_dot_edge__pb2
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 try:
@@ -13,7 +13,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(f'The grpc package installed is at version {GRPC_VERSION},' + ' but the generated code in goodnoise/v1/edge_pb2_grpc.py depends on' + f' grpcio>={GRPC_GENERATED_VERSION}.' + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}' + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.')
 
-class EdgeServiceStub:
+class EdgeServiceStub(object):
     """EdgeService protects and checks photos on the device.
     """
 
@@ -27,7 +27,7 @@ class EdgeServiceStub:
         self.Check = channel.stream_unary('/goodnoise.v1.EdgeService/Check', request_serializer=goodnoise_dot_v1_dot_edge__pb2.CheckRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_edge__pb2.CheckResponse.FromString, _registered_method=True)
         self.Update = channel.unary_stream('/goodnoise.v1.EdgeService/Update', request_serializer=goodnoise_dot_v1_dot_edge__pb2.UpdateRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_edge__pb2.UpdateResponse.FromString, _registered_method=True)
 
-class EdgeServiceServicer:
+class EdgeServiceServicer(object):
     """EdgeService protects and checks photos on the device.
     """
 
@@ -64,7 +64,7 @@ def add_EdgeServiceServicer_to_server(servicer, server):
     server.add_generic_rpc_handlers((generic_handler,))
     server.add_registered_method_handlers('goodnoise.v1.EdgeService', rpc_method_handlers)
 
-class EdgeService:
+class EdgeService(object):
     """EdgeService protects and checks photos on the device.
     """
 

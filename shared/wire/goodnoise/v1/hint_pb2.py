@@ -4,7 +4,7 @@ from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-_runtime_version.ValidateProtobufRuntimeVersion(_runtime_version.Domain.PUBLIC, 7, 35, 1, '', 'goodnoise/v1/hint.proto')
+_runtime_version.ValidateProtobufRuntimeVersion(_runtime_version.Domain.PUBLIC, 6, 31, 1, '', 'goodnoise/v1/hint.proto')
 _sym_db = _symbol_database.Default()
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17goodnoise/v1/hint.proto\x12\x0cgoodnoise.v1"*\n\x10CatalogueRequest\x12\x16\n\x0ebundle_version\x18\x01 \x01(\t"S\n\x11CatalogueResponse\x12\x16\n\x0ebundle_version\x18\x01 \x01(\t\x12&\n\x05hints\x18\x02 \x03(\x0b2\x17.goodnoise.v1.HintEntry"7\n\tHintEntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c2[\n\x0bHintService\x12L\n\tCatalogue\x12\x1e.goodnoise.v1.CatalogueRequest\x1a\x1f.goodnoise.v1.CatalogueResponseb\x06proto3')
 _globals = globals()

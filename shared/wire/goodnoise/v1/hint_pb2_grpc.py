@@ -2,7 +2,7 @@
 import grpc
 import warnings
 from ...goodnoise.v1 import hint_pb2 as goodnoise_dot_v1_dot_hint__pb2
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 try:
@@ -13,7 +13,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(f'The grpc package installed is at version {GRPC_VERSION},' + ' but the generated code in goodnoise/v1/hint_pb2_grpc.py depends on' + f' grpcio>={GRPC_GENERATED_VERSION}.' + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}' + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.')
 
-class HintServiceStub:
+class HintServiceStub(object):
     """HintService answers at the wire level that the method stands for.
     """
 
@@ -25,7 +25,7 @@ class HintServiceStub:
         """
         self.Catalogue = channel.unary_unary('/goodnoise.v1.HintService/Catalogue', request_serializer=goodnoise_dot_v1_dot_hint__pb2.CatalogueRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_hint__pb2.CatalogueResponse.FromString, _registered_method=True)
 
-class HintServiceServicer:
+class HintServiceServicer(object):
     """HintService answers at the wire level that the method stands for.
     """
 
@@ -45,7 +45,7 @@ def add_HintServiceServicer_to_server(servicer, server):
     server.add_generic_rpc_handlers((generic_handler,))
     server.add_registered_method_handlers('goodnoise.v1.HintService', rpc_method_handlers)
 
-class HintService:
+class HintService(object):
     """HintService answers at the wire level that the method stands for.
     """
 
