@@ -17,6 +17,7 @@ class Code(StrEnum):
     """What went wrong, each with what the caller can do about it."""
 
     INVALID_INPUT = "invalid_input"  # mend the input named in the message
+    OUT_OF_RANGE = "out_of_range"  # begin again within the range named
     NOT_FOUND = "not_found"  # name something that exists
     NO_FACE = "no_face"  # give a photo with a face in it
     UNAVAILABLE = "unavailable"  # try again later, or work from what is cached
