@@ -12,7 +12,17 @@ from typing import Any, Literal, get_args
 
 from shared.errors import Code, GoodnoiseError
 
-__all__ = ["Card", "FrameName", "Licence", "Metric", "Origin", "Redistribution", "Threshold", "card_from_dict", "card_to_dict"]
+__all__ = [
+    "Card",
+    "FrameName",
+    "Licence",
+    "Metric",
+    "Origin",
+    "Redistribution",
+    "Threshold",
+    "card_from_dict",
+    "card_to_dict",
+]
 
 Kind = Literal["recogniser", "detector"]
 Metric = Literal["cosine", "euclidean"]
@@ -58,8 +68,9 @@ class Card:
     """One network.
 
     A recogniser's forward graph maps `face`, float32 N 3 S S, RGB in [0,1] in the frame's own geometry, to
-    `embedding`, float32 N D (unit length where the metric is cosine). `mean` and `scale` say how the origin network
-    expects its input, `(255 * x - mean) * scale`; the importer bakes them into the graph.
+    `embedding`, float32 N D (unit length where the metric is cosine). `mean` (one value for each of R, G, B, in
+    levels; a card may give one for all) and `scale` say how the origin network expects its input,
+    `(255 * x - mean) * scale`; the importer bakes them into the graph.
     """
 
     name: str
@@ -69,7 +80,7 @@ class Card:
     parameters: int
     frame: FrameName
     size: int
-    mean: float
+    mean: tuple[float, float, float]
     scale: float
     embedding: int
     metric: Metric
@@ -125,9 +136,24 @@ def card_from_dict(raw: Mapping[str, Any], *, source: str) -> Card:
         nested.update({k: tuple(v) for k, v in nested.items() if isinstance(v, list)})
         values[key] = _construct(part, nested, f"{source}: [{key}]")
     values.setdefault("threshold", None)
+    if "mean" in values:
+        values["mean"] = _mean(values["mean"], source)
     card: Card = _construct(Card, values, source)
     _check(card, source)
     return card
+
+
+def _mean(raw: Any, source: str) -> tuple[float, float, float]:
+    each = (raw, raw, raw) if isinstance(raw, (int, float)) else raw
+    if (
+        not isinstance(each, (list, tuple))
+        or len(each) != 3
+        or not all(isinstance(v, (int, float)) for v in each)
+    ):
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"{source}: mean is {raw!r}, expected one number or three (R, G, B)"
+        )
+    return (float(each[0]), float(each[1]), float(each[2]))
 
 
 def _known_keys(raw: Any, part: type, source: str) -> Mapping[str, Any]:
@@ -137,7 +163,8 @@ def _known_keys(raw: Any, part: type, source: str) -> Mapping[str, Any]:
     unknown = sorted(set(raw) - names)
     if unknown:
         raise GoodnoiseError(
-            Code.INVALID_INPUT, f"{source}: unknown key {unknown[0]!r}; known keys are {', '.join(sorted(names))}"
+            Code.INVALID_INPUT,
+            f"{source}: unknown key {unknown[0]!r}; known keys are {', '.join(sorted(names))}",
         )
     return raw
 
@@ -167,6 +194,10 @@ def _check(card: Card, source: str) -> None:
             Code.INVALID_INPUT, f"{source}: name {card.name!r} may hold letters, digits, '-' and '.' only"
         )
     if card.threshold is not None and not math.isfinite(card.threshold.value):
-        raise GoodnoiseError(Code.INVALID_INPUT, f"{source}: threshold.value {card.threshold.value} is not finite")
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"{source}: threshold.value {card.threshold.value} is not finite"
+        )
     if len(card.origin.files) != len(card.origin.file_sha256):
-        raise GoodnoiseError(Code.INVALID_INPUT, f"{source}: origin.files and origin.file_sha256 differ in length")
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"{source}: origin.files and origin.file_sha256 differ in length"
+        )

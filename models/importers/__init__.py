@@ -1,1 +1,1 @@
-"""Importers: one module for each origin format, each giving a float ONNX forward graph."""
+"""Importers: from an origin's files to the zoo's canonical ONNX; weights and graph only, nothing is executed."""
