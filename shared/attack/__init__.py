@@ -1,0 +1,1 @@
+"""The attack core: one loop, its parts, the table of attacks. Arithmetic only, on NumPy or torch arrays."""

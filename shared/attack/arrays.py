@@ -1,0 +1,75 @@
+"""Small bridges between NumPy and the Array API: what the attack core needs beyond the standard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import array_namespace, device, is_numpy_namespace, is_torch_namespace
+
+__all__ = ["Array", "check_images", "doubles", "like", "namespace", "per_image", "scatter_add", "take"]
+
+# Any array of the Array API standard (NumPy, torch, ...). The standard has no type for it yet.
+Array = Any
+
+
+def namespace(array: Array) -> Any:  # noqa: ANN401 - a module
+    """The Array API namespace that an array belongs to."""
+    return array_namespace(array)
+
+
+def like(values: npt.ArrayLike, array: Array) -> Array:
+    """The values as an array of the same library, type and device as `array`."""
+    xp = array_namespace(array)
+    if is_numpy_namespace(xp):
+        return np.asarray(values, dtype=array.dtype)
+    # A copy, since torch cannot mark an array as read-only and warns about it.
+    return xp.asarray(np.array(values), dtype=array.dtype, device=device(array))
+
+
+def doubles(values: Array) -> npt.NDArray[np.float64]:
+    """Any array, or a number, as a NumPy array of float64 on the host."""
+    if isinstance(values, np.ndarray | np.generic | float | int):
+        return np.asarray(values, dtype=np.float64)
+    on_host = values.detach().cpu() if hasattr(values, "detach") else values
+    return np.asarray(np.from_dlpack(on_host), dtype=np.float64)
+
+
+def check_images(images: Array, name: str = "images") -> None:
+    """Refuse what is no batch of floating images.
+
+    Raises:
+        ValueError: when the shape is not N C H W or the type is not floating.
+    """
+    xp = array_namespace(images)
+    if images.ndim != 4 or not xp.isdtype(images.dtype, "real floating"):
+        raise ValueError(
+            f"{name}: expected floating values of shape N C H W, got {images.dtype} of shape {tuple(images.shape)}"
+        )
+
+
+def per_image(values: Array) -> Array:
+    """Shape N to N 1 1 1, so that one number an image broadcasts over N C H W."""
+    return values[:, None, None, None]
+
+
+def take(flat: Array, index: npt.NDArray[np.intp]) -> Array:
+    """Columns of a C P array: C and then the shape of the index."""
+    xp = array_namespace(flat)
+    if is_numpy_namespace(xp):
+        return np.take(flat, index, axis=1, mode="clip")
+    picked = xp.take(flat, xp.asarray(index.reshape(-1), device=device(flat)), axis=1)
+    return xp.reshape(picked, (flat.shape[0], *index.shape))
+
+
+def scatter_add(values: Array, index: npt.NDArray[np.intp], size: int) -> Array:
+    """The adjoint of `take`: adds values of shape C P into C zeros of length `size`, where the index (P) says."""
+    xp = array_namespace(values)
+    if is_torch_namespace(xp):
+        place = xp.asarray(index, device=device(values))
+        return values.new_zeros((values.shape[0], size)).index_add_(1, place, values)
+    rows = values if is_numpy_namespace(xp) else doubles(values)
+    # bincount is several times faster than np.add.at.
+    sums = np.stack([np.bincount(index, weights=row, minlength=size) for row in rows])
+    return like(sums, values)
