@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from shared.cards import Card, card_from_dict, card_to_dict
@@ -28,6 +29,7 @@ __all__ = [
     "Member",
     "Profile",
     "Role",
+    "created_at",
     "manifest_from_json",
     "manifest_to_json",
     "sha256_hex",
@@ -123,6 +125,19 @@ def sha256_hex(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def created_at(manifest: Manifest) -> datetime:
+    """When the bundle was made, with its time zone; a time without one counts as UTC.
+
+    Raises:
+        GoodnoiseError: CORRUPT when `created` is no ISO 8601 time.
+    """
+    try:
+        created = datetime.fromisoformat(manifest.created)
+    except ValueError as error:
+        raise _corrupt(f"created is {manifest.created[:40]!r}") from error
+    return created if created.tzinfo else created.replace(tzinfo=UTC)
+
+
 def manifest_to_json(manifest: Manifest) -> bytes:
     """Canonical JSON: sorted keys, UTF-8, one trailing newline; the same manifest gives the same bytes."""
     raw = {
@@ -141,7 +156,13 @@ def manifest_to_json(manifest: Manifest) -> bytes:
             for m in manifest.members
         ],
         "hints": [
-            {"name": h.name, "kind": h.kind, "object": h.object_name, "frame": h.frame, "trained_on": h.trained_on}
+            {
+                "name": h.name,
+                "kind": h.kind,
+                "object": h.object_name,
+                "frame": h.frame,
+                "trained_on": h.trained_on,
+            }
             for h in manifest.hints
         ],
         "objects": [{"name": o.name, "sha256": o.sha256, "size": o.size} for o in manifest.objects],

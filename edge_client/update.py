@@ -1,0 +1,177 @@
+"""Fetch the current bundle of a cloud: what is missing, resumed where it was cut off, proven, swapped whole.
+
+What the cloud learns: the version that is installed, the profile asked for, which public objects are missing.
+Integrity rests on TLS and on sha256 for now; `verify_metadata` is where signed metadata will be checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from edge_client.channel import CataloguePayload, Cloud, Endpoint, MetadataPayload, ObjectPayload
+from edge_client.store import BundleStore
+from shared.bundle import PROFILE_BYTES, BundleObject, Manifest, Profile, manifest_from_json
+from shared.errors import Code, GoodnoiseError
+from shared.wire.limits import profile_name
+
+__all__ = ["UpdateProgress", "UpdateResult", "update", "verify_metadata"]
+
+Stage = Literal["catalogue", "metadata", "objects", "install"]
+# A broken stream that brought this much is gone on with at once; one that brought less is an error.
+_WORTH_RESUMING = 64 << 10
+
+
+@dataclass(frozen=True)
+class UpdateProgress:
+    """How far an update is; `done` and `total` are bytes of the objects that were missing."""
+
+    stage: Stage
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class UpdateResult:
+    """What an update did.
+
+    Args:
+        version: the version installed now.
+        fetched_bytes: bytes of objects that came over the network this time.
+        reused_bytes: bytes of objects that were here already, beginnings of cut-off downloads among them.
+        changed: whether another bundle is installed than before.
+        new_hints: names of the hints that the cloud's catalogue lists as newer.
+    """
+
+    version: str
+    fetched_bytes: int
+    reused_bytes: int
+    changed: bool
+    new_hints: tuple[str, ...] = ()
+
+
+OnProgress = Callable[[UpdateProgress], None]
+
+
+def update(
+    cloud: str,
+    store: BundleStore,
+    *,
+    profile: Profile = "full",
+    ca: str | None = None,
+    on_progress: OnProgress | None = None,
+    allow_rollback: bool = False,
+) -> UpdateResult:
+    """Install the bundle that a cloud publishes now.
+
+    An exception from `on_progress` stops the update; what came so far is kept for the next one.
+
+    Args:
+        cloud: HOST:PORT; anywhere but on loopback over TLS.
+        store: where bundles are kept.
+        profile: which bundle.
+        ca: file with the certificates to trust, PEM; None for those that gRPC ships.
+        on_progress: told of each stage and of each part.
+        allow_rollback: accept a bundle older than one that was installed here.
+
+    Raises:
+        GoodnoiseError: UNAVAILABLE or DEADLINE (what came is kept), CORRUPT for a cloud that breaks its own
+            announcement, PRECONDITION for an older bundle, EXHAUSTED for a full disk, INVALID_INPUT for bad
+            arguments.
+    """
+    tell = on_progress or _silent
+    profile_name(profile)
+    endpoint = Endpoint(address=cloud, ca=ca)
+    with store.locked(), Cloud(endpoint) as session:
+        before = store.usable()
+        tell(UpdateProgress("catalogue", 0, 0))
+        version = before.manifest.version if before else ""
+        newer = session.catalogue(CataloguePayload(bundle_version=version))
+        tell(UpdateProgress("metadata", 0, 0))
+        content = session.metadata(MetadataPayload(profile=profile))
+        manifest = verify_metadata(content, profile=profile)
+        if not allow_rollback:
+            store.refuse_rollback(manifest)
+        fetched = _fetch_missing(session, store, manifest, tell)
+        tell(UpdateProgress("install", fetched, fetched))
+        store.install(content, allow_rollback=allow_rollback)
+    return UpdateResult(
+        version=manifest.version,
+        fetched_bytes=fetched,
+        reused_bytes=_distinct_bytes(manifest) - fetched,
+        changed=before is None or before.manifest != manifest,
+        new_hints=tuple(hint.name for hint in newer.hints),
+    )
+
+
+def verify_metadata(content: bytes, *, profile: Profile) -> Manifest:
+    """Check the metadata that a cloud sent, before anything it names is fetched.
+
+    It proves form and limits. It does *not* prove who made it: there are no signatures yet, so the sender is
+    trusted as far as the TLS connection is.
+
+    Raises:
+        GoodnoiseError: CORRUPT for a manifest that is malformed, of another profile or too large in sum.
+    """
+    manifest = manifest_from_json(content)
+    if manifest.profile != profile:
+        raise GoodnoiseError(
+            Code.CORRUPT,
+            f"asked for profile {profile!r}, the cloud sent {manifest.profile!r}; tell its operator",
+        )
+    if manifest.size > PROFILE_BYTES[profile]:
+        raise GoodnoiseError(
+            Code.CORRUPT,
+            f"bundle {manifest.version} has {manifest.size} bytes, profile {profile!r} allows at most "
+            f"{PROFILE_BYTES[profile]}; tell the cloud's operator",
+        )
+    return manifest
+
+
+def _fetch_missing(session: Cloud, store: BundleStore, manifest: Manifest, tell: OnProgress) -> int:
+    """Fetch what is missing; returns the bytes that came over the network."""
+    missing = store.missing(manifest)
+    here = {item.sha256: store.partial(item).size for item in missing}
+    total = sum(item.size - here[item.sha256] for item in missing)
+    store.require_space(total)
+    tell(UpdateProgress("objects", 0, total))
+    done = 0
+    for item in missing:
+        done = _fetch_object(session, store, item, tell=_objects(tell, total), done=done)
+    return done
+
+
+def _objects(tell: OnProgress, total: int) -> Callable[[int], None]:
+    return lambda done: tell(UpdateProgress("objects", done, total))
+
+
+def _fetch_object(
+    session: Cloud, store: BundleStore, item: BundleObject, *, tell: Callable[[int], None], done: int
+) -> int:
+    partial = store.partial(item)
+    while not partial.whole:
+        begun = partial.size
+        payload = ObjectPayload(sha256=item.sha256, offset=begun, size=item.size)
+        try:
+            with partial:
+                for part in session.fetch(payload):
+                    partial.append(part)
+                    done += len(part)
+                    tell(done)
+        except GoodnoiseError as error:
+            broken = error.code in (Code.UNAVAILABLE, Code.DEADLINE)
+            if not broken or partial.size - begun < _WORTH_RESUMING:
+                raise
+        else:
+            break
+    partial.finish()
+    return done
+
+
+def _distinct_bytes(manifest: Manifest) -> int:
+    return sum({item.sha256: item.size for item in manifest.objects}.values())
+
+
+def _silent(progress: UpdateProgress) -> None:
+    """Tell nobody."""
