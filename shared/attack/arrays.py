@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace, device, is_numpy_namespace, is_torch_namespace
 
-__all__ = ["Array", "check_images", "doubles", "like", "namespace", "per_image", "scatter_add", "take"]
+__all__ = ["Array", "check_images", "doubles", "is_numpy", "like", "namespace", "per_image", "scatter_add", "take"]
 
 # Any array of the Array API standard (NumPy, torch, ...). The standard has no type for it yet.
 Array = Any
@@ -28,6 +28,11 @@ def like(values: npt.ArrayLike, array: Array) -> Array:
     return xp.asarray(np.array(values), dtype=array.dtype, device=device(array))
 
 
+def is_numpy(array: Array) -> bool:
+    """Whether this is a NumPy array."""
+    return isinstance(array, np.ndarray)
+
+
 def doubles(values: Array) -> npt.NDArray[np.float64]:
     """Any array, or a number, as a NumPy array of float64 on the host."""
     if isinstance(values, np.ndarray | np.generic | float | int):
@@ -44,9 +49,8 @@ def check_images(images: Array, name: str = "images") -> None:
     """
     xp = array_namespace(images)
     if images.ndim != 4 or not xp.isdtype(images.dtype, "real floating"):
-        raise ValueError(
-            f"{name}: expected floating values of shape N C H W, got {images.dtype} of shape {tuple(images.shape)}"
-        )
+        shape = tuple(images.shape)
+        raise ValueError(f"{name}: expected floating values of shape N C H W, got {images.dtype} of shape {shape}")
 
 
 def per_image(values: Array) -> Array:
@@ -64,7 +68,7 @@ def take(flat: Array, index: npt.NDArray[np.intp]) -> Array:
 
 
 def scatter_add(values: Array, index: npt.NDArray[np.intp], size: int) -> Array:
-    """The adjoint of `take`: adds values of shape C P into C zeros of length `size`, where the index (P) says."""
+    """The adjoint of `take`: values of shape C P added up into C `size` where the index (P) says."""
     xp = array_namespace(values)
     if is_torch_namespace(xp):
         place = xp.asarray(index, device=device(values))

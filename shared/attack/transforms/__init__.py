@@ -1,5 +1,27 @@
 """Transforms of the input, each with its adjoint, on NumPy or torch arrays N C H W."""
 
 from shared.attack.transforms.base import Chain, Identity, Maybe, Params, Transform, pull_back
+from shared.attack.transforms.jpeg import Jpeg
+from shared.attack.transforms.pixelwise import Mirror, Noise
+from shared.attack.transforms.separable import Blur, Pad, Resize
+from shared.attack.transforms.shuffle import BlockShuffle
+from shared.attack.transforms.warp import Affine, Jitter, Warp
 
-__all__ = ["Chain", "Identity", "Maybe", "Params", "Transform", "pull_back"]
+__all__ = [
+    "Affine",
+    "BlockShuffle",
+    "Blur",
+    "Chain",
+    "Identity",
+    "Jitter",
+    "Jpeg",
+    "Maybe",
+    "Mirror",
+    "Noise",
+    "Pad",
+    "Params",
+    "Resize",
+    "Transform",
+    "Warp",
+    "pull_back",
+]

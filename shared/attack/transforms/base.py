@@ -36,9 +36,15 @@ class Transform(Protocol):
         """The gradient with respect to `x`, from the gradient with respect to `apply(x, params)`."""
 
 
+@runtime_checkable
+class _KeepsTheWay(Protocol):
+    # A transform whose adjoint needs what applying it computes, and that can hand both out at once.
+    def pull_back(self, x: Array, params: Params) -> tuple[Array, Callable[[Array], Array]]: ...
+
+
 def pull_back(transform: Transform, x: Array, params: Params) -> tuple[Array, Callable[[Array], Array]]:
     """The changed images, and the function that carries a gradient on them back to `x`."""
-    if isinstance(transform, Chain):
+    if isinstance(transform, _KeepsTheWay):
         return transform.pull_back(x, params)
     return transform.apply(x, params), lambda gradient: transform.adjoint(gradient, x, params)
 
