@@ -1,0 +1,60 @@
+"""Other photos of the owner. They stay on the device and give the attack the person to move away from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge_client.check import Anchors, embed
+from edge_client.photos import read_photo
+from edge_client.recognisers import Recogniser
+from shared.errors import Code, GoodnoiseError
+from shared.faces.detect import Detector
+
+__all__ = ["Album", "album_of", "read_album"]
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif"})
+
+
+@dataclass(frozen=True)
+class Album:
+    """Embeddings of the owner's faces for each recogniser, float32 K D; `photos` says how many photos they came from."""
+
+    anchors: Anchors
+    photos: int
+
+    def shows(self, face: Anchors, recognisers: Sequence[Recogniser]) -> bool:
+        """Whether a face (embeddings 1 D) is the owner's: most recognisers match it to at least one album photo."""
+        votes = [float(r.similarity(face[r.name], self.anchors[r.name]).max()) >= r.threshold for r in recognisers]
+        return 2 * sum(votes) >= len(votes)
+
+
+def album_of(faces: Sequence[Anchors]) -> Album:
+    """An album from the embeddings of its faces."""
+    return Album({name: np.concatenate([face[name] for face in faces]) for name in faces[0]}, len(faces))
+
+
+def read_album(folder: Path, recognisers: Sequence[Recogniser], detector: Detector) -> Album:
+    """Read a folder of photos of the owner; the largest face of each counts.
+
+    Raises:
+        GoodnoiseError: NOT_FOUND when there is no such folder or no photo in it, NO_FACE when no photo holds a face,
+            INVALID_INPUT when a photo cannot be read.
+    """
+    if not folder.is_dir():
+        raise GoodnoiseError(Code.NOT_FOUND, f"album {folder} is not a folder")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    if not files:
+        raise GoodnoiseError(Code.NOT_FOUND, f"album {folder} holds no photos ({', '.join(sorted(_SUFFIXES))})")
+    faces = []
+    for path in files:
+        pixels = read_photo(path).pixels
+        found = detector.find(pixels)
+        if found:
+            faces.append(embed(pixels, found[0], recognisers))
+    if not faces:
+        raise GoodnoiseError(Code.NO_FACE, f"no photo of album {folder} holds a face")
+    return album_of(faces)

@@ -1,0 +1,296 @@
+"""The `goodnoise` command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from edge_client.exits import EXIT_HELP, Exit, exit_of_error
+from shared.errors import Code, GoodnoiseError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="goodnoise",
+    help="Protect photos: the same to people, no match to face recognisers. The photo never leaves the device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bundle_app = typer.Typer(help="The bundle that is installed on this device.", no_args_is_help=True)
+app.add_typer(bundle_app, name="bundle")
+
+_err = Console(stderr=True)
+_out = Console()
+
+Paths = Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.", show_default=False)]
+Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the results; else beside each photo.")]
+AlbumOption = Annotated[
+    Path | None, typer.Option("--album", help="Folder with other photos of the owner. They stay on this device.")
+]
+Cloud = Annotated[
+    str | None,
+    typer.Option("--cloud", envvar="GOODNOISE_CLOUD", help="host:port of the cloud to update from first."),
+]
+CaFile = Annotated[
+    Path | None, typer.Option("--ca", envvar="GOODNOISE_CA", help="PEM file of the authority that the cloud's TLS uses.")
+]
+Profile = Annotated[str, typer.Option("--profile", help="Which bundle: phone (15 MB) or full (40 MB).")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output; progress goes to standard error.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads for the networks; 0 for one a core.")]
+
+
+@app.command(epilog=EXIT_HELP)
+def protect(
+    paths: Paths,
+    out: Out = None,
+    album: AlbumOption = None,
+    cloud: Cloud = None,
+    ca: CaFile = None,
+    budget: Annotated[
+        str, typer.Option(help="auto, levels of 8 bits such as 8 (sign steps), or PSNR over the face such as 36dB.")
+    ] = "auto",
+    level: Annotated[
+        str, typer.Option(help="How much may be sent: pull (nothing made from the photo) or off (contact no cloud).")
+    ] = "pull",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 0,
+    profile: Profile = "full",
+    as_json: Json = False,
+    report: Annotated[bool, typer.Option("--report", help="Leave a JSON report and a picture beside each result.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that something else wrote.")] = False,
+    keep_location: Annotated[bool, typer.Option("--keep-location", help="Keep the GPS position in the file.")] = False,
+    keep_serials: Annotated[bool, typer.Option("--keep-serials", help="Keep serial numbers in the file.")] = False,
+    strip_metadata: Annotated[bool, typer.Option("--strip-metadata", help="Remove all metadata.")] = False,
+    threads: Threads = 0,
+) -> None:
+    """Protect photos. The originals are never changed."""
+    from edge_client.album import read_album
+    from edge_client.batch import Batch, find_photos, run_batch
+    from edge_client.devicenets import load_nets
+    from edge_client.exits import exit_of_results
+    from edge_client.ladder import parse_budget
+    from edge_client.photos import MetadataPolicy
+    from edge_client.protect import ProtectOptions
+    from edge_client.tables import results_table
+
+    with _errors(as_json):
+        policy = MetadataPolicy(keep_location=keep_location, keep_serials=keep_serials, strip_all=strip_metadata)
+        options = ProtectOptions(parse_budget(budget), seed=seed, policy=policy)
+        items = find_photos(paths, out)
+        bundle = _bundle(cloud, ca, level, profile)
+        nets = load_nets(bundle, threads=threads)
+        owner = read_album(album, nets.recognisers, nets.detector) if album else None
+        batch = Batch(nets, options, owner, with_report=report, overwrite=overwrite)
+        results = []
+        with _bar(len(items)) as bar:
+            for result in run_batch(items, batch, progress=bar.photo):
+                results.append(result)
+                bar.advance()
+        if as_json:
+            _print_json({"bundle": nets.version, "photos": [_result_to_dict(r) for r in results]})
+        else:
+            _out.print(results_table(results))
+        code = exit_of_results(results)
+    raise typer.Exit(code)
+
+
+@app.command(epilog=EXIT_HELP)
+def check(
+    original: Annotated[Path, typer.Argument(help="The photo as it was.")],
+    protected: Annotated[Path, typer.Argument(help="The protected photo.")],
+    album: AlbumOption = None,
+    as_json: Json = False,
+    threads: Threads = 0,
+) -> None:
+    """Ask every recogniser of the installed bundle whether the two photos still match."""
+    from edge_client.album import read_album
+    from edge_client.devicenets import load_nets
+    from edge_client.photos import read_photo
+    from edge_client.protect import check_pair
+    from edge_client.report import face_to_dict
+    from edge_client.store import BundleStore
+    from edge_client.tables import faces_table
+
+    with _errors(as_json):
+        nets = load_nets(BundleStore().current(), threads=threads)
+        owner = read_album(album, nets.recognisers, nets.detector) if album else None
+        reports = check_pair(read_photo(original), read_photo(protected), nets, album=owner)
+        faces = [face_to_dict(face) for face in reports]
+        safe = all(face.protected for face in reports)
+        if as_json:
+            _print_json({"protected": safe, "bundle": nets.version, "faces": faces})
+        else:
+            _out.print(faces_table(faces))
+    raise typer.Exit(Exit.PROTECTED if safe else Exit.STILL_MATCHES)
+
+
+@app.command(epilog=EXIT_HELP)
+def update(
+    cloud: Annotated[str, typer.Option("--cloud", envvar="GOODNOISE_CLOUD", help="host:port of the cloud.")],
+    ca: CaFile = None,
+    profile: Profile = "full",
+    as_json: Json = False,
+) -> None:
+    """Fetch the cloud's current bundle. Sends the installed bundle's version, names and hashes, nothing else."""
+    from edge_client.store import BundleStore
+    from edge_client.update import update as fetch
+
+    with _errors(as_json):
+        with _bar(1, what="bytes") as bar:
+            result = fetch(cloud, BundleStore(), profile=_profile(profile), ca=ca, on_progress=bar.bytes)
+        if as_json:
+            _print_json(
+                {
+                    "version": result.version,
+                    "changed": result.changed,
+                    "fetched_bytes": result.fetched_bytes,
+                    "reused_bytes": result.reused_bytes,
+                }
+            )
+        else:
+            what = "installed" if result.changed else "already installed"
+            _out.print(f"bundle {result.version} {what}: {result.fetched_bytes} bytes fetched, {result.reused_bytes} reused")
+
+
+@bundle_app.command("show")
+def bundle_show(as_json: Json = False) -> None:
+    """What is installed: networks, roles, thresholds, licences, scores and age."""
+    from edge_client.store import BundleStore
+    from edge_client.tables import bundle_table
+    from shared.bundle import manifest_to_json
+
+    with _errors(as_json):
+        bundle = BundleStore().current()
+        if as_json:
+            _print_json(json.loads(manifest_to_json(bundle.manifest)))
+            return
+        _out.print(bundle_table(bundle.manifest))
+        for hint in bundle.manifest.hints:
+            _out.print(f"hint {hint.name}: {hint.kind}, {hint.trained_on}")
+        for name, value in bundle.manifest.scores.items():
+            _out.print(f"score {name}: {value}")
+        if bundle.manifest.accepted_licences:
+            _out.print(f"unclear licences accepted by the operator: {', '.join(bundle.manifest.accepted_licences)}")
+        _out.print(f"made {bundle.manifest.created}, {bundle.age.days} days old")
+
+
+@app.command()
+def agent(
+    listen: Annotated[str, typer.Option(help="unix:PATH, or a loopback address such as 127.0.0.1:7070.")],
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", help="On loopback: where to write the token that callers must send.")
+    ] = None,
+    threads: Threads = 0,
+) -> None:
+    """Serve protect, check and update to apps on this device, over local gRPC."""
+    from edge_client.agent.server import serve_agent
+
+    with _errors(as_json=False):
+        serve_agent(listen, token_file=token_file, threads=threads, announce=_err.print)
+
+
+def main() -> None:
+    """Entry point."""
+    import cv2
+
+    # OpenCV 5 warns about a setting of its own that FaceDetectorYN makes.
+    cv2.setLogLevel(2)
+    app()
+
+
+class _Bar:
+    """Progress of a run; silent where nobody looks at it."""
+
+    def __init__(self, progress: Progress, overall: TaskID, current: TaskID) -> None:
+        self._progress, self._overall, self._current = progress, overall, current
+
+    def photo(self, number: int, item: Any) -> Any:  # noqa: ANN401, ARG002 - batch's types, imported on use
+        name = item.source.name
+
+        def tell(stage: str, done: int, total: int) -> None:
+            self._progress.update(self._current, description=f"{name}: {stage}", completed=done, total=max(total, 1))
+
+        return tell
+
+    def bytes(self, done: int, total: int) -> None:
+        self._progress.update(self._overall, completed=done, total=max(total, 1))
+
+    def advance(self) -> None:
+        self._progress.advance(self._overall)
+
+
+@contextmanager
+def _bar(total: int, *, what: str = "photos") -> Iterator[_Bar]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"), TimeElapsedColumn())
+    with Progress(*columns, console=_err, disable=not _err.is_terminal) as progress:
+        overall = progress.add_task(what, total=total)
+        current = progress.add_task("", total=1, visible=what == "photos")
+        yield _Bar(progress, overall, current)
+
+
+@contextmanager
+def _errors(as_json: bool) -> Iterator[None]:  # noqa: FBT001 - one caller's flag
+    try:
+        yield
+    except GoodnoiseError as error:
+        if as_json:
+            _print_json({"error": {"code": str(error.code), "message": error.message}})
+        _err.print(f"goodnoise: {error.message}", style="red", markup=False, highlight=False)
+        raise typer.Exit(exit_of_error(error.code)) from error
+    except KeyboardInterrupt as error:
+        _err.print("goodnoise: interrupted; what is done is kept, and the same command goes on from there")
+        raise typer.Exit(Exit.INTERRUPTED) from error
+
+
+def _print_json(value: Any) -> None:  # noqa: ANN401 - any JSON
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+
+
+def _result_to_dict(result: Any) -> dict[str, Any]:  # noqa: ANN401 - batch's Result, imported on use
+    found: dict[str, Any] = {"source": str(result.source), "output": str(result.output) if result.output else None}
+    if result.error is not None:
+        found["error"] = {"code": str(result.error.code), "message": result.error.message}
+    if result.report is not None:
+        found |= result.report
+    found["resumed"] = result.resumed
+    return found
+
+
+def _profile(text: str) -> Any:  # noqa: ANN401 - the literal type Profile
+    if text not in ("phone", "full"):
+        raise GoodnoiseError(Code.INVALID_INPUT, f"profile {text!r} is unknown; give phone or full")
+    return text
+
+
+def _bundle(cloud: str | None, ca: Path | None, level: str, profile: str) -> Any:  # noqa: ANN401 - InstalledBundle
+    """The bundle to work with, updated first where a cloud is named and may be contacted."""
+    from edge_client.store import BundleStore
+    from edge_client.update import update as fetch
+
+    if level not in ("pull", "off"):
+        raise GoodnoiseError(Code.INVALID_INPUT, f"level {level!r} is unknown; give pull or off")
+    store = BundleStore()
+    if cloud and level == "pull":
+        try:
+            fetch(cloud, store, profile=_profile(profile), ca=ca)
+        except GoodnoiseError as error:
+            if error.code not in (Code.UNAVAILABLE, Code.DEADLINE) or store.usable() is None:
+                raise
+            _err.print(f"goodnoise: {error.message}", markup=False, highlight=False)
+            age = store.current().age.days
+            _err.print(f"goodnoise: working from the installed bundle, {age} days old")
+    elif level == "pull":
+        _err.print("goodnoise: no cloud named; working from the installed bundle")
+    return store.current()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""One face's cloak: the attack in the canvas's own pixels, through what stands between a photo and its recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge_client.check import Anchors
+from edge_client.devicenets import DeviceNets
+from edge_client.ladder import Rung
+from edge_client.looks import Looks, face_mask, weight_map
+from edge_client.recognisers import GradientOracle, Recogniser
+from edge_client.region import Region
+from shared.attack.attack import Attack, run
+from shared.attack.budgets import L2, Budget, Linf
+from shared.attack.oracles import Ensemble, Expectation, Keys, Oracle
+from shared.attack.table import ATTACKS
+from shared.attack.transforms import Chain, Jitter, Jpeg, Maybe, Resize, Warp
+from shared.faces.frames import FRAMES, similarity_to_frame
+
+__all__ = ["Cloak", "CloakSettings", "make_cloak"]
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CloakSettings:
+    """The attack's settings.
+
+    Args:
+        steps: gradient steps on the first rung; each is one call of every surrogate.
+        more_steps: steps on a later rung, which goes on from the cloak before.
+        jitter: how far another detector and aligner may be off.
+        resize: smallest factor by which a platform shrinks the photo.
+        quality: lowest and highest JPEG quality that a platform saves at.
+        platform: probability that a step sees each of resize and JPEG.
+        looks: where a change may go.
+    """
+
+    steps: int = 20
+    more_steps: int = 12
+    jitter: Jitter = field(default_factory=lambda: Jitter(scale=0.05, rotation=3.0, shift=0.03))
+    resize: float = 0.5
+    quality: tuple[int, int] = (60, 95)
+    platform: float = 0.5
+    looks: Looks = field(default_factory=Looks)
+
+
+@dataclass(frozen=True)
+class Cloak:
+    """A perturbation of a region's canvas, float32 1 3 H W in [-1,1], and how many gradients it took."""
+
+    delta: Floats
+    gradient_calls: int
+
+
+def make_cloak(
+    photo: Pixels,
+    region: Region,
+    anchors: Anchors,
+    nets: DeviceNets,
+    rung: Rung,
+    settings: CloakSettings,
+    *,
+    seed: int = 0,
+    grey: bool = False,
+    previous: Cloak | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Cloak:
+    """Attack one face within one budget.
+
+    Args:
+        photo: the original, uint8 H W 3.
+        region: the face's part of it.
+        anchors: embeddings K D for each surrogate's name; what the attack moves away from.
+        nets: surrogates and hints.
+        rung: the budget.
+        settings: the attack's.
+        seed: of all randomness.
+        grey: equal in all channels.
+        previous: a cloak for a smaller budget, to go on from.
+        on_step: called with steps done and steps in all; may raise to stop.
+    """
+    canvas = region.cut(photo)
+    budget = _budget(canvas, region, rung, settings.looks, grey=grey)
+    attack = _attack(rung, settings, first=previous is None)
+    start = previous.delta if previous is not None else _start(canvas, region, nets, anchors, budget)
+    result = run(
+        attack,
+        device_oracle(region, canvas.shape, nets.surrogates, anchors, settings),
+        canvas,
+        budget,
+        seed=seed,
+        ids=(_image_id(region),),
+        start=start,
+        on_step=None if on_step is None else lambda step, _losses: on_step(step + 1, attack.steps),
+    )
+    return Cloak(np.asarray(result.delta, np.float32), attack.steps)
+
+
+def device_oracle(
+    region: Region,
+    shape: tuple[int, ...],
+    surrogates: tuple[Recogniser, ...],
+    anchors: Anchors,
+    settings: CloakSettings,
+) -> Oracle:
+    """Every surrogate through its own warp, behind what a platform does to a photo.
+
+    Members count equally by the length of their gradients, so that the one with the largest does not decide alone.
+    """
+    landmarks = region.landmarks()
+    members: list[Oracle] = []
+    for surrogate in surrogates:
+        matrix = similarity_to_frame(landmarks, surrogate.frame)
+        warp = Warp(matrix[None], surrogate.frame.size, jitter=settings.jitter)
+        away = anchors[surrogate.name]
+        oracle = GradientOracle(surrogate, away[None], np.full((1, len(away)), -1.0 / len(away), np.float32))
+        members.append(Expectation(oracle, warp))
+    platform = Chain(
+        (
+            Maybe(Resize((settings.resize, 1.0)), settings.platform),
+            Maybe(Jpeg(settings.quality), settings.platform),
+        )
+    )
+    return Expectation(Ensemble(tuple(members), normalise="l2"), platform)
+
+
+def _attack(rung: Rung, settings: CloakSettings, *, first: bool) -> Attack:
+    steps = settings.steps if first else settings.more_steps
+    row = ATTACKS["mi-fgsm"]
+    return replace(row, steps=steps, step="sign" if rung.psnr_db is None else "l2", step_size=2.5 / steps)
+
+
+def _budget(canvas: Floats, region: Region, rung: Rung, looks: Looks, *, grey: bool) -> Budget:
+    landmarks = region.landmarks()
+    if rung.psnr_db is None:
+        mask = face_mask((canvas.shape[2], canvas.shape[3]), landmarks, edge=looks.edge)
+        return Linf(rung.levels, weight=mask[None, None], grey=grey)
+    left, top, right, bottom = region.box()
+    support = np.zeros((1, 1, *canvas.shape[2:]), np.float32)
+    support[:, :, top:bottom, left:right] = 1.0
+    return L2(
+        rung.psnr_db, rung.levels, weight=weight_map(canvas, landmarks, looks), support=support, grey=grey
+    )
+
+
+def _start(canvas: Floats, region: Region, nets: DeviceNets, anchors: Anchors, budget: Budget) -> Floats | None:
+    """The universal perturbation of the bundle that lowers the device's own loss most, warped onto the face.
+
+    Similarity to oneself has no gradient at the original photo, so the attack has to begin somewhere else; a hint is
+    better than noise. None when the bundle has no hint or none helps.
+    """
+    if not len(nets.universals):
+        return None
+    matrix = similarity_to_frame(region.landmarks(), FRAMES["arcface112"])
+    size = (canvas.shape[3], canvas.shape[2])
+    best, best_score = None, 0.0
+    for universal in nets.universals:
+        lifted = cv2.warpAffine(
+            np.ascontiguousarray(universal.transpose(1, 2, 0)), matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        )
+        delta = np.asarray(budget.project(lifted.transpose(2, 0, 1)[None], canvas), np.float32)
+        score = _drop(canvas, canvas + delta, region, nets, anchors)
+        if score > best_score:
+            best, best_score = delta, score
+    return best
+
+
+def _drop(before: Floats, after: Floats, region: Region, nets: DeviceNets, anchors: Anchors) -> float:
+    """By how much the surrogates' mean similarity to the anchors falls."""
+    total = 0.0
+    for surrogate in nets.surrogates:
+        warp = Warp(similarity_to_frame(region.landmarks(), surrogate.frame)[None], surrogate.frame.size)
+        params = warp.draw(Keys(0, (0,), 0), before.shape)
+        faces = np.concatenate([warp.apply(before, params), warp.apply(after, params)])
+        similarity = surrogate.similarity(surrogate.embed(faces), anchors[surrogate.name]).mean(axis=1)
+        total += float(similarity[0] - similarity[1])
+    return total / len(nets.surrogates)
+
+
+def _image_id(region: Region) -> int:
+    """A number for the face's place, so that two faces of one photo draw apart."""
+    x0, y0, x1, y1 = region.window
+    return (x0 * 1_000_003 + y0) * 1_000_003 + x1 * 1_009 + y1

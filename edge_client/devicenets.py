@@ -1,0 +1,80 @@
+"""All that an installed bundle gives a device to work with, loaded once."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_client.recognisers import Recogniser, load_recogniser
+from edge_client.store import InstalledBundle
+from shared.errors import Code, GoodnoiseError
+from shared.faces.detect import Detector
+
+__all__ = ["DeviceNets", "load_nets"]
+
+
+@dataclass(frozen=True)
+class DeviceNets:
+    """Detector, surrogates, checkers and universal perturbations.
+
+    `universals` are float32 of shape n 3 112 112, in [-1,1], in the ArcFace frame.
+    """
+
+    version: str
+    profile: str
+    detector: Detector
+    surrogates: tuple[Recogniser, ...]
+    checkers: tuple[Recogniser, ...]
+    universals: npt.NDArray[np.float32]
+
+    @property
+    def recognisers(self) -> tuple[Recogniser, ...]:
+        """Everyone who is asked by the check."""
+        return self.surrogates + self.checkers
+
+
+def load_nets(bundle: InstalledBundle, *, threads: int = 0) -> DeviceNets:
+    """Load a bundle.
+
+    Args:
+        bundle: as installed.
+        threads: threads for one call of a network; 0 for as many as there are cores.
+
+    Raises:
+        GoodnoiseError: CORRUPT when an object of the bundle cannot be used.
+    """
+    manifest = bundle.manifest
+    members = {
+        role: tuple(
+            load_recogniser(member, bundle.read(member.object_name), threads=threads)
+            for member in manifest.with_role(role)
+        )
+        for role in ("surrogate", "checker")
+    }
+    detector = manifest.with_role("detector")[0]
+    universals = [_universal(bundle.read(hint.object_name), hint.name) for hint in manifest.hints]
+    return DeviceNets(
+        manifest.version,
+        manifest.profile,
+        Detector(bundle.read(detector.object_name)),
+        members["surrogate"],
+        members["checker"],
+        np.stack(universals) if universals else np.zeros((0, 3, 112, 112), np.float32),
+    )
+
+
+def _universal(content: bytes, name: str) -> npt.NDArray[np.float32]:
+    try:
+        levels = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise GoodnoiseError(Code.CORRUPT, f"hint {name} cannot be read; run 'goodnoise update'") from error
+    if levels.dtype != np.int8 or levels.shape != (3, 112, 112):
+        raise GoodnoiseError(
+            Code.CORRUPT,
+            f"hint {name} is {levels.dtype} of shape {levels.shape}, expected int8 of shape (3, 112, 112); "
+            "run 'goodnoise update'",
+        )
+    return np.asarray(levels, np.float32) / np.float32(255.0)
