@@ -6,35 +6,47 @@ import contextlib
 import errno
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from shared.errors import Code, GoodnoiseError
 
-__all__ = ["sha256_of_file", "storage_errors", "write_atomically"]
+__all__ = ["atomic_file", "sha256_of_file", "storage_errors", "write_atomically"]
 
 _READ_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `path` whole or not at all: a reader sees the old content or the new, also after a power cut.
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that becomes `path` when the block ends well: readers see the old content or the new.
 
     Raises:
         OSError: as the system says it; the old content stays.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        with scratch.open("xb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        scratch.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `path` whole or not at all, as `atomic_file` does.
+
+    Raises:
+        OSError: as the system says it; the old content stays.
+    """
+    with atomic_file(path) as file:
+        file.write(content)
 
 
 def sha256_of_file(path: Path) -> str:
