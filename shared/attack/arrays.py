@@ -8,7 +8,17 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace, device, is_numpy_namespace, is_torch_namespace
 
-__all__ = ["Array", "check_images", "doubles", "is_numpy", "like", "namespace", "per_image", "scatter_add", "take"]
+__all__ = [
+    "Array",
+    "check_images",
+    "doubles",
+    "is_numpy",
+    "like",
+    "namespace",
+    "per_image",
+    "scatter_add",
+    "take",
+]
 
 # Any array of the Array API standard (NumPy, torch, ...). The standard has no type for it yet.
 Array = Any
@@ -50,7 +60,9 @@ def check_images(images: Array, name: str = "images") -> None:
     xp = array_namespace(images)
     if images.ndim != 4 or not xp.isdtype(images.dtype, "real floating"):
         shape = tuple(images.shape)
-        raise ValueError(f"{name}: expected floating values of shape N C H W, got {images.dtype} of shape {shape}")
+        raise ValueError(
+            f"{name}: expected floating values of shape N C H W, got {images.dtype} of shape {shape}"
+        )
 
 
 def per_image(values: Array) -> Array:

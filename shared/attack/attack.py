@@ -13,11 +13,11 @@ from shared.attack.oracles import Expectation, LossGradient, Oracle, ScaleCopies
 from shared.attack.steps import Rule, Smoothing, random_start, smoother, stepper, uniform
 from shared.attack.transforms.base import Transform
 
-__all__ = ["Attack", "Keep", "OnStep", "Result", "State", "Variance", "begin", "run"]
+__all__ = ["Attack", "Keep", "Loop", "OnStep", "Result", "State", "Variance", "begin", "dress", "run"]
 
 Keep = Literal["last", "best"]
-# Called after each step with its number (from 0) and the losses (N) that its gradient call returned, that is the
-# losses before the step; may raise to cancel.
+# Called after each step with its number (from 0) and the losses (N) that its gradient call returned, that is
+# the losses before the step; may raise to cancel.
 OnStep = Callable[[int, Array], None]
 
 
@@ -43,9 +43,9 @@ class Attack:
         paper: arXiv id and where in it.
         convention: whose reading of the paper this follows.
         steps: gradient steps.
-        step_size: length of a step as a share of the budget's radius, so that it means the same for any budget:
-            of the Linf radius for 'sign' (2 levels at 8 levels are 0.25), of the L2 radius for 'l2'. None is
-            1 / steps, the rule of MI-FGSM.
+        step_size: length of a step as a share of the budget's radius, so that it means the same for any
+            budget: of the Linf radius for 'sign' (2 levels at 8 levels are 0.25), of the L2 radius for 'l2'.
+            None is 1 / steps, the rule of MI-FGSM.
         rule: 'sign', or 'l2' for steps along the normalised direction.
         decay: of the momentum; None is none, 0.0 keeps the arithmetic of momentum and forgets at once.
         nesterov: gradient at the point where the momentum leads (NI), x + decay * step * momentum.
@@ -53,6 +53,7 @@ class Attack:
         variance: tuning by neighbours (VMI).
         scale_copies: copies x / 2^i a step (SI), each one gradient call; 1 is the image alone.
         transform: of the input, drawn anew for each gradient call (DI, block shuffle, ...).
+        draws: draws of the transform a step, each one gradient call, whose gradients are averaged.
         random_start: share of the budget's radius for a random start; 0 starts at the image.
     """
 
@@ -68,6 +69,7 @@ class Attack:
     variance: Variance | None = None
     scale_copies: int = 1
     transform: Transform | None = None
+    draws: int = 1
     random_start: float = 0.0
 
     def __post_init__(self) -> None:
@@ -88,7 +90,8 @@ class Attack:
 class State:
     """Where the loop stands between two steps: all that a resumed run needs. Arrays are N C H W.
 
-    delta: the perturbation. momentum: accumulated direction, or None. variance: VMI's, or None. step: steps done.
+    delta: the perturbation. momentum: accumulated direction, or None. variance: VMI's, or None. step: steps
+        done.
     """
 
     delta: Array
@@ -99,8 +102,10 @@ class State:
 
 @dataclass(frozen=True)
 class Result:
-    """What an attack leaves: `images` in [0,1] and `delta` (N C H W), `losses` (steps N; each before its step), and
-    how many times the oracle was called.
+    """What an attack leaves.
+
+    images: in [0,1], N C H W. delta: as images. losses: steps N, each of before its step.
+    gradient_calls: how often the oracle was called.
     """
 
     images: Array
@@ -109,7 +114,7 @@ class Result:
     gradient_calls: int
 
 
-def run(
+def run(  # noqa: PLR0913 - the last five have defaults and are rarely given
     attack: Attack,
     oracle: Oracle,
     images: Array,
@@ -132,9 +137,9 @@ def run(
         ids: one integer an image; randomness depends on them and not on the batch. None numbers the images.
         start: initial perturbation, projected into the budget; replaces the attack's random start.
         on_step: see `OnStep`.
-        keep: 'last' returns the last iterate. 'best' returns, for each image, the iterate of the highest loss among
-            those whose loss was evaluated, which leaves out the last one: it costs no extra call. With random
-            transforms the losses compared are of different draws.
+        keep: 'last' returns the last iterate. 'best' returns, for each image, the iterate of the highest loss
+            among those whose loss was evaluated, which leaves out the last one: it costs no extra call. With
+            random transforms the losses compared are of different draws.
 
     Raises:
         ValueError: for images, ids or start of the wrong shape.
@@ -172,6 +177,16 @@ def begin(attack: Attack, images: Array, budget: Budget, keys: Keys, *, start: A
     return State(xp.zeros_like(images))
 
 
+def dress(attack: Attack, oracle: Oracle) -> Oracle:
+    """The oracle with what the attack does to its input: random transforms, scale copies."""
+    dressed = oracle
+    if attack.transform is not None:
+        dressed = Expectation(dressed, attack.transform, attack.draws)
+    if attack.scale_copies > 1:
+        dressed = ScaleCopies(dressed, attack.scale_copies)
+    return dressed
+
+
 class Loop:
     """One step after another on fixed images, with what never changes between steps made once."""
 
@@ -181,7 +196,7 @@ class Loop:
         self._images = images
         self._budget = budget
         self._keys = keys
-        self._oracle = self._dress(oracle)
+        self._oracle = dress(attack, self._counted(oracle))
         self._project = budget.projector(images)
         self._step = stepper(attack.rule, attack.share, budget, images)
         self._smooth = smoother(attack.smoothing, images)
@@ -208,17 +223,12 @@ class Loop:
             variance = self._tune(self._attack.variance, x, raw, keys)
         return State(delta, momentum, variance, state.step + 1), loss
 
-    def _dress(self, oracle: Oracle) -> Oracle:
+    def _counted(self, oracle: Oracle) -> Oracle:
         def counted(images: Array, keys: Keys, /) -> LossGradient:
             self.calls += 1
             return oracle(images, keys)
 
-        dressed: Oracle = counted
-        if self._attack.transform is not None:
-            dressed = Expectation(dressed, self._attack.transform)
-        if self._attack.scale_copies > 1:
-            dressed = ScaleCopies(dressed, self._attack.scale_copies)
-        return dressed
+        return counted
 
     def _look_ahead(self, x: Array, state: State) -> Array:
         if not self._attack.nesterov or state.momentum is None:
@@ -233,8 +243,8 @@ class Loop:
             gradient = self._smooth(gradient)
         if self._attack.decay is None:
             return gradient, None
-        # Dong et al. (arXiv 1710.06081, equation 6) divide by the L1 norm; all code takes the mean absolute value,
-        # which differs by a constant and gives the same signs.
+        # Dong et al. (arXiv 1710.06081, equation 6) divide by the L1 norm; all code takes the mean absolute
+        # value, which differs by a constant and gives the same signs.
         direction = unit(gradient, "l1")
         if momentum is not None:
             direction += momentum * self._attack.decay

@@ -6,23 +6,24 @@ from shared.attack.arrays import Array, namespace, per_image
 
 __all__ = ["into_ball"]
 
-# Newton's method on a concave piecewise-linear function needs one step a piece that it crosses; the tolerance is
-# reached in two to five. A bound, so that no input can keep the loop.
+# Newton's method on a concave piecewise-linear function needs one step a piece that it crosses; the tolerance
+# is reached in two to five. A bound, so that no input can keep the loop.
 _MOST = 20
 _CLOSE = 1e-5
 
 
 def into_ball(delta: Array, lower: Array, upper: Array, radius: Array) -> Array:
-    """The point nearest to `delta` of norm at most `radius` between `lower` <= 0 and `upper` >= 0, image by image.
+    """The point nearest to `delta`, of norm at most `radius`, in a box around 0; image by image.
 
-    By the conditions of Karush, Kuhn and Tucker it is clip(s * delta) for one s in [0,1]. With t = s^2 the squared
-    norm is concave in t and linear between the points where another element meets its bound, so Newton's method
-    from below, begun at the plain scaling onto the ball, climbs to the answer and is never outside the ball.
+    By the conditions of Karush, Kuhn and Tucker it is clip(s * delta) for one s in [0,1]. With t = s^2 the
+    squared norm is concave in t and linear between the points where another element meets its bound, so
+    Newton's method from below, begun at the plain scaling onto the ball, climbs to the answer and is never
+    outside the ball.
 
     Args:
         delta: N C H W.
-        lower: as delta.
-        upper: as delta.
+        lower: as delta, at most 0.
+        upper: as delta, at least 0.
         radius: of shape N.
     """
     xp = namespace(delta)

@@ -14,13 +14,11 @@ import numpy.typing as npt
 
 from shared.attack.arrays import Array, check_images, doubles, like, namespace
 from shared.attack.ball import into_ball
+from shared.attack.grid import Grid, full, shrunk_levels, to_levels
 
-__all__ = ["Budget", "L2", "Linf", "Measure", "Projection", "measure", "psnr_to_radius"]
+__all__ = ["L2", "Budget", "Linf", "Measure", "Projection", "measure", "psnr_to_radius"]
 
 Projection = Callable[[Array], Array]
-
-# Rounding noise of float32 in units of a level: a bound of 8 levels read back as 7.9999995 is 8.
-_SLACK = 1e-3
 
 
 class Measure(NamedTuple):
@@ -102,7 +100,7 @@ class Linf:
 
     def quantise(self, images: Array, original: Array) -> npt.NDArray[np.uint8]:
         """The nearest uint8 levels inside the box."""
-        return _round(doubles(images) - doubles(original), _Grid.of(original, self.levels, self.weight))
+        return to_levels(doubles(images) - doubles(original), Grid.of(original, self.levels, self.weight))
 
     def measure(self, x: Array, original: Array) -> Measure:
         """The size of `x - original`; PSNR over all pixels of positive weight."""
@@ -111,15 +109,15 @@ class Linf:
 
 @dataclass(frozen=True, eq=False)
 class L2:
-    """At most so much noise over the support (as PSNR), and at most so many levels in every pixel and channel.
+    """At most so much noise over the support (as PSNR), and at most so many levels in each element.
 
     Args:
         psnr_db: the radius is 10^(-psnr_db / 20) * sqrt(number of support elements), in the units of [0,1].
         cap_levels: largest change of one pixel in one channel; None is no cap.
-        weight: array in [0,1] that broadcasts to N C H W: the cap is `cap_levels * weight`, and directions are
-            multiplied by it. 0 keeps a pixel as it is.
-        support: what PSNR is taken over (the face box): an array that broadcasts to N C H W and is positive there;
-            None takes where `weight` is positive.
+        weight: array in [0,1] that broadcasts to N C H W: the cap is `cap_levels * weight`, and directions
+            are multiplied by it. 0 keeps a pixel as it is.
+        support: what PSNR is taken over (the face box): an array that broadcasts to N C H W and is positive
+            there; None takes where `weight` is positive.
         grey: equal in all channels, for pictures without colour.
     """
 
@@ -159,16 +157,18 @@ class L2:
         return self.projector(original)(delta)
 
     def quantise(self, images: Array, original: Array) -> npt.NDArray[np.uint8]:
-        """uint8 levels inside both ball and box: where rounding left the ball, the change is scaled down and
-        rounded again, by bisection on the scale of each image.
+        """The uint8 levels inside both ball and box.
+
+        Where rounding left the ball, the change is scaled down and rounded again, by bisection on the scale
+        of each image.
         """
         delta = doubles(images) - doubles(original)
-        grid = _Grid.of(original, self._cap, self.weight)
+        grid = Grid.of(original, self._cap, self.weight)
         radius = self._radius(original) * 255.0
-        rounded = _round(delta, grid)
+        rounded = to_levels(delta, grid)
         for i in np.flatnonzero(grid.norms(rounded) > radius):
             part = grid.pick(int(i))
-            rounded[i] = _shrink(delta[i : i + 1], part, float(radius[i]))[0]
+            rounded[i] = shrunk_levels(delta[i : i + 1], part, float(radius[i]))[0]
         return rounded
 
     def measure(self, x: Array, original: Array) -> Measure:
@@ -195,8 +195,8 @@ def measure(x: Array, original: Array, *, support: Array | None = None) -> Measu
     Args:
         x: N C H W in [0,1].
         original: as x.
-        support: PSNR is taken over the elements where this is positive; None is all of them. Levels and L2 are
-            always over everything.
+        support: PSNR is taken over the elements where this is positive; None is all of them. Levels and L2
+            are always over everything.
     """
     check_images(original, "original")
     delta = (doubles(x) - doubles(original)).reshape(original.shape[0], -1)
@@ -204,59 +204,11 @@ def measure(x: Array, original: Array, *, support: Array | None = None) -> Measu
     count = _support_count(original, support)
     inside = delta
     if support is not None:
-        inside = np.where(_full(support, original).reshape(delta.shape) > 0, delta, 0.0)
+        inside = np.where(full(support, original).reshape(delta.shape) > 0, delta, 0.0)
     mean_square = np.einsum("ij,ij->i", inside, inside) / count
     with np.errstate(divide="ignore"):
         psnr = -10.0 * np.log10(mean_square)
     return Measure(np.abs(delta).max(axis=1) * 255.0, l2, psnr)
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """Bounds on 8-bit levels around an original that need not lie on the grid itself; all N C H W, in levels."""
-
-    original: npt.NDArray[np.float64]
-    lower: npt.NDArray[np.float64]
-    upper: npt.NDArray[np.float64]
-
-    @classmethod
-    def of(cls, original: Array, levels: float, weight: Array | None) -> _Grid:
-        base = doubles(original) * 255.0
-        cap = levels if weight is None else levels * _full(weight, original)
-        lower = np.ceil(np.maximum(base - cap, 0.0) - _SLACK)
-        upper = np.floor(np.minimum(base + cap, 255.0) + _SLACK)
-        # Between two levels and with less than half a level to spend, the nearest level is the least change.
-        nearest = np.rint(base)
-        empty = lower > upper
-        return cls(base, np.where(empty, nearest, lower), np.where(empty, nearest, upper))
-
-    def pick(self, i: int) -> _Grid:
-        return _Grid(self.original[i : i + 1], self.lower[i : i + 1], self.upper[i : i + 1])
-
-    def norms(self, rounded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-        change = (rounded - self.original).reshape(len(rounded), -1)
-        # An original off the grid is not a change: what rounding it alone costs is not counted.
-        free = (np.rint(self.original) - self.original).reshape(len(rounded), -1)
-        return np.sqrt(
-            np.maximum(np.einsum("ij,ij->i", change, change) - np.einsum("ij,ij->i", free, free), 0.0)
-        )
-
-
-def _round(delta: npt.NDArray[np.float64], grid: _Grid) -> npt.NDArray[np.uint8]:
-    return np.clip(np.rint(grid.original + delta * 255.0), grid.lower, grid.upper).astype(np.uint8)
-
-
-def _shrink(delta: npt.NDArray[np.float64], grid: _Grid, radius: float) -> npt.NDArray[np.uint8]:
-    low, high = 0.0, 1.0
-    best = _round(delta * 0.0, grid)
-    for _ in range(14):
-        middle = 0.5 * (low + high)
-        rounded = _round(delta * middle, grid)
-        if grid.norms(rounded)[0] <= radius:
-            low, best = middle, rounded
-        else:
-            high = middle
-    return best
 
 
 def _box(original: Array, levels: float, weight: Array | None, *, grey: bool) -> tuple[Array, Array]:
@@ -288,13 +240,9 @@ def _check(levels: float, name: str) -> None:
         raise ValueError(f"{name}: expected 0 to 255 levels of 8 bits, got {levels}")
 
 
-def _full(values: Array, original: Array) -> npt.NDArray[np.float64]:
-    return np.broadcast_to(doubles(values), tuple(original.shape))
-
-
 def _support_count(original: Array, support: Array | None) -> npt.NDArray[np.float64]:
     shape = tuple(original.shape)
     if support is None:
         return np.full(shape[0], float(np.prod(shape[1:])))
-    count = np.count_nonzero(_full(support, original).reshape(shape[0], -1) > 0, axis=1)
-    return np.maximum(count, 1).astype(np.float64)
+    count = np.count_nonzero(full(support, original).reshape(shape[0], -1) > 0, axis=1)
+    return np.asarray(np.maximum(count, 1), dtype=np.float64)

@@ -32,7 +32,7 @@ class Keys:
         return self._generator(self.ids[index] & _WORD, word=0)
 
     def shared(self) -> np.random.Generator:
-        """A generator that all images of a step share, whatever the batch: for what must be equal in a batch."""
+        """A generator that all images of a step share: for what must be equal within any batch."""
         return self._generator(0, word=1)
 
     def at(self, step: int) -> Keys:
@@ -48,8 +48,8 @@ class Keys:
         return replace(self, ids=self.ids[start:stop])
 
     def _generator(self, image: int, *, word: int) -> np.random.Generator:
-        # A counter-based generator takes the four numbers as they are, so distinct keys never share a sequence.
-        # Word 0 of the counter is the one that drawing increments; word 1 sets shared draws apart.
+        # A counter-based generator takes the four numbers as they are, so distinct keys never share a
+        # sequence. Word 0 of the counter is the one that drawing increments; word 1 sets shared draws apart.
         key = np.array([self.seed & _WORD, image], dtype=np.uint64)
         counter = np.array([0, word, self.step & _WORD, self.stream & _WORD], dtype=np.uint64)
         return np.random.Generator(np.random.Philox(key=key, counter=counter))

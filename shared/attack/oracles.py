@@ -1,7 +1,7 @@
 """Oracles: what returns loss and gradient for a batch of images, and what oracles are made of.
 
-An attack ascends the loss. Oracles that hold a network live elsewhere (ONNX Runtime on the device, torch in the
-zoo); here are the protocol, the keys of randomness and the combinators.
+An attack ascends the loss. Oracles that hold a network live elsewhere (ONNX Runtime on the device, torch in
+the zoo); here are the protocol, the keys of randomness and the combinators.
 """
 
 from __future__ import annotations
@@ -102,9 +102,9 @@ class Ensemble:
     Args:
         oracles: one or more; each gets the same keys, so that equal members give equal answers.
         weights: one a member; None shares 1 among all. A member of weight 0 is not called.
-        normalise: 'none' sums gradients as they are (the gradient of the summed loss). 'l2' and 'l1' first divide
-            each member's gradient, image by image, by its norm (L2, or mean absolute value), so that members of
-            different scale count equally; the losses are summed as they are.
+        normalise: 'none' sums gradients as they are (the gradient of the summed loss). 'l2' and 'l1' first
+            divide each member's gradient, image by image, by its norm (L2, or mean absolute value), so that
+            members of different scale count equally; the losses are summed as they are.
     """
 
     oracles: Sequence[Oracle]
@@ -193,7 +193,7 @@ class ScaleCopies:
 
 
 def unit(gradient: Array, norm: Normalise) -> Array:
-    """Each image's gradient over its norm; a zero gradient stays zero. A new array unless `norm` is 'none'."""
+    """Each image's gradient over its norm; zero stays zero. A new array unless `norm` is 'none'."""
     if norm == "none":
         return gradient
     xp = namespace(gradient)

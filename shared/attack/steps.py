@@ -42,7 +42,7 @@ class Smoothing:
             return np.ones(1)
         place = np.linspace(-self.nsig, self.nsig, self.size)
         taps = np.exp(-0.5 * place * place)
-        return taps / taps.sum()
+        return np.asarray(taps / taps.sum())
 
     def matrix(self, length: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         """The kernel as a matrix, `length` x `length`."""
@@ -64,8 +64,8 @@ def stepper(rule: Rule, size: float, budget: Budget, original: Array) -> Callabl
     """The step as a function of the direction (gradient or momentum).
 
     Args:
-        rule: 'sign' moves every element by `size` of the budget's Linf radius; 'l2' moves each image by `size` of
-            the budget's L2 radius along the direction. A zero direction moves nothing.
+        rule: 'sign' moves every element by `size` of the budget's Linf radius; 'l2' moves each image by
+            `size` of the budget's L2 radius along the direction. A zero direction moves nothing.
         size: share of the radius.
         budget: its weight scales the step.
         original: for the radius.
@@ -90,7 +90,8 @@ def uniform(keys: Keys, images: Array, radius: float) -> Array:
 def random_start(rule: Rule, share: float, budget: Budget, original: Array, keys: Keys) -> Array:
     """A random perturbation of `share` of the budget's radius, before projection.
 
-    For 'sign' uniform in the box (Madry et al., arXiv 1706.06083); for 'l2' a random direction of that length.
+    For 'sign' uniform in the box (Madry et al., arXiv 1706.06083); for 'l2' a random direction of that
+    length.
     """
     if rule == "sign":
         return uniform(keys, original, share * budget.linf_radius(original))

@@ -1,7 +1,7 @@
 """What a transform is, and transforms made of transforms.
 
-A transform draws its parameters per image, applies them, and carries its adjoint, so that it works with an oracle
-that has no autograd. For a linear transform the adjoint is exact: <A x, y> = <x, A* y>.
+A transform draws its parameters per image, applies them, and carries its adjoint, so that it works with an
+oracle that has no autograd. For a linear transform the adjoint is exact: <A x, y> = <x, A* y>.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ _CHROMA = (
     (47, 66, 99, 99, 99, 99, 99, 99), *(((99,) * 8,) * 4),
 )  # fmt: skip
 
-# RGB to Y Cb Cr of JFIF 1.02 (ITU-R BT.601), without the offset of 128 that shifting the levels takes away again.
+# RGB to Y Cb Cr of JFIF 1.02 (ITU-R BT.601), without the offset of 128 that shifting the levels takes away
+# again.
 _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 _TO_RGB = np.linalg.inv(_TO_YCC)
 
@@ -50,15 +51,16 @@ class Jpeg:
         high: largest quality; one draw an image, uniform over whole numbers.
         halve_chroma: probability of 4:2:0; the rest keeps chroma at full size (4:4:4).
         rounding: how the gradient passes the rounding of coefficients.
-            'straight': as if rounding were not there (Athalye et al., arXiv 1802.00420, section 4.1): what remains is
-            the loss of chroma resolution and the clipping to [0,1].
-            'survivors': as that, but nothing passes through coefficients that were rounded to 0, so that no budget
-            goes into frequencies that the file does not keep. Costs one more transform of the gradient.
+            'straight': as if rounding were not there (Athalye et al., arXiv 1802.00420, section 4.1): what
+            remains is the loss of chroma resolution and the clipping to [0,1].
+            'survivors': as that, but nothing passes through coefficients that were rounded to 0, so that no
+            budget goes into frequencies that the file does not keep. Costs one more transform of the
+            gradient.
             'none': no rounding at all, forward either; for tests of the gradient.
 
     One channel is taken as luma, three as RGB. Sides that are no multiple of 8 (16 when chroma is halved) are
-    padded by their edge and cut again. Chroma is halved by 2x2 means and doubled by libjpeg's triangle filter.
-    Differs from libjpeg by its fixed-point arithmetic and by not rounding the decoded levels.
+    padded by their edge and cut again. Chroma is halved by 2x2 means and doubled by libjpeg's triangle
+    filter. Differs from libjpeg by its fixed-point arithmetic and by not rounding the decoded levels.
     """
 
     low: int = 60
@@ -111,14 +113,15 @@ class _Codec:
         self._masks: list[Array | None] = []
         channels = _recolour(_TO_YCC, image) * 255.0
         decoded = [
-            self._coded(plane, _pick(channels, place), table, rounding) for place, plane, table in self._planes
+            self._coded(plane, _pick(channels, place), table, rounding)
+            for place, plane, table in self._planes
         ]
         self.decoded = _recolour(_TO_RGB, namespace(image).concat(decoded, axis=0)) * (1.0 / 255.0)
 
     def _coded(self, plane: Plane, values: Array, table: Floats, rounding: Rounding) -> Array:
-        # Shifting luma by 128 levels moves its mean coefficient by 1024, a whole number of steps for most tables but
-        # not for all, so it is done as the standard says.
-        shift = 128.0 if table is not None and plane.shifted else 0.0
+        # Shifting luma by 128 levels moves its mean coefficient by 1024, a whole number of steps for most
+        # tables but not for all, so it is done as the standard says.
+        shift = 128.0 if plane.shifted else 0.0
         coefficients = plane_to_blocks(plane.enter(values - shift))
         mask = None
         if rounding != "none":
@@ -149,10 +152,10 @@ class _Codec:
 
 
 def quantisation(quality: int) -> Floats:
-    """The standard tables for a quality of 1 to 100, scaled as libjpeg does; 2 8 8, luma and chroma, in levels."""
+    """The standard tables scaled as libjpeg does for a quality of 1 to 100; 2 8 8, luma, chroma; levels."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     tables = (np.array([_LUMA, _CHROMA]) * scale + 50) // 100
-    return np.clip(tables, 1, 255).astype(np.float64)
+    return np.asarray(np.clip(tables, 1, 255), dtype=np.float64)
 
 
 def _planes(shape: tuple[int, ...], plan: _Plan) -> list[tuple[slice, Plane, Floats]]:

@@ -1,7 +1,7 @@
 """Resampling along one axis as a matrix, out x in: what separable transforms are made of.
 
-Pixel j of `out` covers [j, j + 1) * in / out of the input (half-pixel centres, as in PIL, OpenCV and torch with
-`align_corners=False`).
+Pixel j of `out` covers [j, j + 1) * in / out of the input (half-pixel centres, as in PIL, OpenCV and torch
+with `align_corners=False`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Matrix", "area", "bilinear", "gaussian", "nearest", "place"]
+__all__ = ["Matrix", "area", "bilinear", "gaussian", "nearest"]
 
 Matrix = npt.NDArray[np.float32]
 
@@ -21,8 +21,8 @@ def bilinear(out: int, length: int, *, antialias: bool = False) -> Matrix:
     centre = (np.arange(out) + 0.5) * step - 0.5
     if not antialias:
         centre = np.clip(centre, 0.0, length - 1.0)
-    weights = np.maximum(0.0, 1.0 - np.abs(centre[:, None] - np.arange(length)[None, :]) / reach)
-    return _rows_to_one(weights)
+    cells = _cells(centre - reach, int(np.ceil(2 * reach)) + 1)
+    return _banded(cells, np.maximum(0.0, 1.0 - np.abs(centre[:, None] - cells) / reach), length)
 
 
 def nearest(out: int, length: int) -> Matrix:
@@ -34,10 +34,11 @@ def nearest(out: int, length: int) -> Matrix:
 
 def area(out: int, length: int) -> Matrix:
     """The mean over the stretch that each pixel covers (OpenCV's INTER_AREA when shrinking)."""
-    edges = np.arange(out + 1) * (length / out)
-    start, stop = edges[:-1, None], edges[1:, None]
-    cell = np.arange(length)[None, :]
-    return _rows_to_one(np.maximum(0.0, np.minimum(stop, cell + 1) - np.maximum(start, cell)))
+    step = length / out
+    start = np.arange(out)[:, None] * step
+    cells = _cells(start[:, 0], int(np.ceil(step)) + 1)
+    share = np.minimum(start + step, cells + 1) - np.maximum(start, cells)
+    return _banded(cells, np.maximum(0.0, share), length)
 
 
 def gaussian(length: int, sigma: float) -> Matrix:
@@ -50,12 +51,20 @@ def gaussian(length: int, sigma: float) -> Matrix:
     return _rows_to_one(taps[np.arange(length)[:, None] - np.arange(length)[None, :] + length - 1])
 
 
-def place(out: int, length: int, start: int) -> Matrix:
-    """Puts `length` pixels at `start` of `out`, zero elsewhere."""
-    matrix = np.zeros((out, length), dtype=np.float32)
-    matrix[start + np.arange(length), np.arange(length)] = 1.0
+def _cells(first: npt.NDArray[np.floating], count: int) -> npt.NDArray[np.intp]:
+    # The pixels that a row may use: `count` of them from the first one on, out x count.
+    return np.asarray(np.floor(first), dtype=np.intp)[:, None] + np.arange(count)[None, :]
+
+
+def _banded(cells: npt.NDArray[np.intp], weights: npt.NDArray[np.float64], length: int) -> Matrix:
+    # Dense rows from a few weights each; what lies outside the axis is dropped and the rest made to sum to 1.
+    inside = (cells >= 0) & (cells < length) & (weights > 0)
+    row, tap = np.nonzero(inside)
+    matrix = np.zeros((len(cells), length), dtype=np.float32)
+    kept = np.where(inside, weights, 0.0)
+    matrix[row, cells[row, tap]] = (kept / kept.sum(axis=1, keepdims=True))[row, tap]
     return matrix
 
 
 def _rows_to_one(weights: npt.NDArray[np.float64]) -> Matrix:
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)

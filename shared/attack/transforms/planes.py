@@ -98,9 +98,12 @@ class Whole:
         xp = namespace(gradient)
         height, width = self._size
         rows = xp.concat(
-            [gradient[:, : height - 1, :], xp.sum(gradient[:, height - 1 :, :], axis=1, keepdims=True)], axis=1
+            [gradient[:, : height - 1, :], xp.sum(gradient[:, height - 1 :, :], axis=1, keepdims=True)],
+            axis=1,
         )
-        return xp.concat([rows[:, :, : width - 1], xp.sum(rows[:, :, width - 1 :], axis=2, keepdims=True)], axis=2)
+        return xp.concat(
+            [rows[:, :, : width - 1], xp.sum(rows[:, :, width - 1 :], axis=2, keepdims=True)], axis=2
+        )
 
     def leave_adjoint(self, gradient: Array) -> Array:
         """Zero where the padding was cut off."""

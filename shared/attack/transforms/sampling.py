@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Samples:
-    """A sparse linear map from an image C H W to C H' W': each output pixel is a weighted sum of input pixels.
+    """A sparse linear map from an image C H W to C H' W': each output pixel is a weighted sum of a few.
 
     Args:
         index: flat input pixel of each tap, T P with P = H' * W'.
@@ -32,7 +32,11 @@ class Samples:
 
     @classmethod
     def bilinear(
-        cls, x: Floats, y: Floats, size: tuple[int, int], inside: tuple[Floats, Floats, Floats, Floats] | None = None
+        cls,
+        x: Floats,
+        y: Floats,
+        size: tuple[int, int],
+        inside: tuple[Floats, Floats, Floats, Floats] | None = None,
     ) -> Samples:
         """Four taps a point; what lies outside counts as 0.
 
@@ -40,8 +44,8 @@ class Samples:
             x: columns to sample at, H' W', pixel centres at whole numbers.
             y: rows, as x.
             size: of the input, (H, W).
-            inside: first and last row, first and last column that a point may use, each broadcasting to H' W'; None
-                is the whole image.
+            inside: first and last row, first and last column that a point may use, each broadcasting to H'
+                W'; None is the whole image.
         """
         height, width = size
         top, bottom, left, right = inside or (0, height - 1, 0, width - 1)
@@ -56,7 +60,10 @@ class Samples:
                 indices.append((base + np.clip(column, 0, width - 1)).ravel())
                 weights.append((use_y * use_x).ravel())
         return cls(
-            np.stack(indices).astype(np.intp), np.stack(weights).astype(np.float32), size, (x.shape[0], x.shape[1])
+            np.stack(indices).astype(np.intp),
+            np.stack(weights).astype(np.float32),
+            size,
+            (x.shape[0], x.shape[1]),
         )
 
     def apply(self, image: Array) -> Array:

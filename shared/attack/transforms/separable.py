@@ -35,7 +35,7 @@ class Separable:
         return shape if axes is None else (*shape[:2], axes.rows.shape[0], axes.columns.shape[0])
 
     def apply(self, x: Array, params: Params) -> Array:
-        """rows @ x @ columns^T of each image, and the fill where nothing of it lies."""
+        """Rows @ x @ columns^T of each image, and the fill where nothing of it lies."""
         return namespace(x).stack([_forward(x[i], axes) for i, axes in enumerate(params)])
 
     def adjoint(self, gradient: Array, x: Array, params: Params) -> Array:
@@ -123,7 +123,7 @@ PadConvention = Literal["official", "transferattack", "torchattacks"]
 
 
 class Geometry(NamedTuple):
-    """Where DI puts an image: resized to `size` x `size`, its corner at (`top`, `left`) of the padded square."""
+    """Where DI puts an image: `size` x `size` with its corner at (`top`, `left`) of the padded square."""
 
     size: int
     top: int
@@ -136,16 +136,17 @@ class Pad(Separable):
 
     Args:
         convention: the three published readings, for an image of S x S pixels.
-            'official': nearest neighbour to a size in [S, F), padded to F = rate * S (330 for 299 in the authors'
-            code, whose images lie in [-1,1]: their padding of 0 is 0.5 here). The result is F x F, so the oracle must
-            take both sizes; one coin decides for the whole batch, as in their code.
-            'transferattack': bilinear to a size in [S, F), F = int(rate * S), black padding to F, bilinear back to S.
+            'official': nearest neighbour to a size in [S, F), padded to F = rate * S (330 for 299 in the
+            authors' code, whose images lie in [-1,1]: their padding of 0 is 0.5 here). The result is F x F,
+            so the oracle must take both sizes; one coin decides for the whole batch, as in their code.
+            'transferattack': bilinear to a size in [S, F), F = int(rate * S), black padding to F, bilinear
+                back to S.
             'torchattacks': bilinear to a size in [int(rate * S), S) with rate < 1, black padding back to S.
         p: probability of changing an image.
         rate: None takes the convention's own: 330/299, 1.1, 0.9.
 
-    Sizes and corners are drawn from half-open ranges, as in all three. Images must be square. Linear but for the
-    padding's constant; exact adjoint.
+    Sizes and corners are drawn from half-open ranges, as in all three. Images must be square. Linear but for
+    the padding's constant; exact adjoint.
     """
 
     convention: PadConvention = "transferattack"
@@ -156,7 +157,9 @@ class Pad(Separable):
         if self.convention not in _RATES:
             raise ValueError(f"Pad: convention must be one of {', '.join(_RATES)}, got {self.convention!r}")
         if (self.convention == "torchattacks") != (self._rate < 1.0):
-            raise ValueError(f"Pad: 'torchattacks' shrinks (rate < 1), the others enlarge; got rate {self._rate}")
+            raise ValueError(
+                f"Pad: 'torchattacks' shrinks (rate < 1), the others enlarge; got rate {self._rate}"
+            )
 
     def draw(self, keys: Keys, shape: Shape) -> Params:
         """A coin and a geometry an image."""
@@ -193,10 +196,9 @@ class Pad(Separable):
 
     def _axis(self, side: int, full: int, size: int, start: int) -> Matrix:
         resample = matrices.nearest if self.convention == "official" else matrices.bilinear
-        placed = matrices.place(full, size, start) @ resample(size, side)
-        if self.convention == "transferattack":
-            return np.asarray(matrices.bilinear(side, full) @ placed, dtype=np.float32)
-        return np.asarray(placed, dtype=np.float32)
+        placed = np.zeros((full, side), dtype=np.float32)
+        placed[start : start + size] = resample(size, side)
+        return matrices.bilinear(side, full) @ placed if self.convention == "transferattack" else placed
 
     @property
     def _rate(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,11 +24,12 @@ class BlockShuffle:
 
     Args:
         blocks: strips along each axis; 2 in the authors' code.
-        rotation: largest rotation of a block about its own middle, in degrees, uniform in both directions; 24 in the
-            authors' code, 0 only reorders.
+        rotation: largest rotation of a block about its own middle, in degrees, uniform in both directions; 24
+            in the authors' code, 0 only reorders.
 
-    Rows are cut and reordered once for the image, columns anew in each strip of rows. Corners that a rotation leaves
-    empty are black. Linear; exact adjoint. One draw a gradient call; the authors average over 20 (use `Expectation`).
+    Rows are cut and reordered once for the image, columns anew in each strip of rows. Corners that a rotation
+    leaves empty are black. Linear; exact adjoint. One draw a gradient call; the authors average over 20 (use
+    `Expectation`).
     """
 
     blocks: int = 2
@@ -72,15 +74,20 @@ def _strips(rng: np.random.Generator, length: int, count: int) -> list[tuple[int
     # Cuts at distinct places, so that no strip is empty; then in random order.
     cuts = np.sort(rng.choice(np.arange(1, length), count - 1, replace=False))
     edges = [0, *(int(cut) for cut in cuts), length]
-    strips = list(zip(edges[:-1], edges[1:], strict=True))
+    strips = list(itertools.pairwise(edges))
     return [strips[i] for i in rng.permutation(count)]
 
 
 def _turned(top: int, bottom: int, left: int, right: int, angle: float) -> tuple[Floats, Floats]:
     # Where each pixel of a block comes from, when the block turns about its middle.
-    x, y = np.arange(left, right, dtype=np.float64)[None, :], np.arange(top, bottom, dtype=np.float64)[:, None]
+    x, y = (
+        np.arange(left, right, dtype=np.float64)[None, :],
+        np.arange(top, bottom, dtype=np.float64)[:, None],
+    )
     if angle == 0.0:
-        return np.broadcast_to(x, (bottom - top, right - left)), np.broadcast_to(y, (bottom - top, right - left))
+        return np.broadcast_to(x, (bottom - top, right - left)), np.broadcast_to(
+            y, (bottom - top, right - left)
+        )
     middle_x, middle_y = (left + right - 1) / 2.0, (top + bottom - 1) / 2.0
     cos, sin = np.cos(angle), np.sin(angle)
     dx, dy = x - middle_x, y - middle_y

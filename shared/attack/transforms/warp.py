@@ -84,13 +84,13 @@ class Warp(_Sampler):
     """From each image's canvas into a frame of S x S pixels.
 
     Args:
-        matrices: 2 3 for all images or N 2 3, canvas to frame, in OpenCV's convention: (x, y, 1) with pixel centres
-            at whole numbers. Image i of the batch takes matrix i.
+        matrices: 2 3 for all images or N 2 3, canvas to frame, in OpenCV's convention: (x, y, 1) with pixel
+            centres at whole numbers. Image i of the batch takes matrix i.
         size: S.
         jitter: drawn anew for each image and key.
 
-    Bilinear; black outside. Where the canvas is more than twice as fine as the frame it is first shrunk by area
-    averaging to twice the frame's fineness, as `shared.faces.frames.crop` does. Linear; exact adjoint.
+    Bilinear; black outside. Where the canvas is more than twice as fine as the frame it is first shrunk by
+    area averaging to twice the frame's fineness, as `shared.faces.frames.crop` does. Linear; exact adjoint.
     """
 
     matrices: npt.ArrayLike
@@ -109,7 +109,7 @@ class Warp(_Sampler):
 
 @dataclass(frozen=True)
 class Affine(_Sampler):
-    """A small random similarity of the image in place; the size stays. Bilinear; black outside; exact adjoint.
+    """A small random similarity of the image in place. Bilinear; black outside; exact adjoint.
 
     Args:
         jitter: how far.
@@ -133,7 +133,8 @@ def _per_image(values: npt.ArrayLike, count: int) -> list[Floats]:
 
 
 def _fineness(matrix: Floats) -> float:
-    # Canvas pixels along a frame pixel's side; from the map without jitter, so that it is the same on every draw.
+    # Canvas pixels along a frame pixel's side; from the map without jitter, so that it is the same on every
+    # draw.
     area = abs(float(np.linalg.det(matrix[:2, :2])))
     if area < 1e-12:
         raise ValueError(f"Warp: the matrix {matrix[:2].tolist()} maps the canvas onto a line")

@@ -1,0 +1,72 @@
+"""The 8-bit grid: which levels a budget leaves to each pixel, and rounding onto them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.attack.arrays import Array, doubles
+
+__all__ = ["Grid", "full", "shrunk_levels", "to_levels"]
+
+# Rounding noise of float32 in units of a level: a bound of 8 levels read back as 7.9999995 is 8.
+_SLACK = 1e-3
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Bounds on 8-bit levels around an original that may lie off the grid; all N C H W, in levels."""
+
+    original: npt.NDArray[np.float64]
+    lower: npt.NDArray[np.float64]
+    upper: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, original: Array, levels: float, weight: Array | None) -> Grid:
+        """The grid of a cap in levels, times a weight in [0,1] that broadcasts to N C H W."""
+        base = doubles(original) * 255.0
+        cap = levels if weight is None else levels * np.clip(full(weight, original), 0.0, 1.0)
+        lower: npt.NDArray[np.float64] = np.ceil(np.maximum(base - cap, 0.0) - _SLACK)
+        upper = np.floor(np.minimum(base + cap, 255.0) + _SLACK)
+        # Between two levels and with less than half a level to spend, the nearest level is the least change.
+        nearest = np.rint(base)
+        empty = lower > upper
+        return cls(base, np.where(empty, nearest, lower), np.where(empty, nearest, upper))
+
+    def pick(self, i: int) -> Grid:
+        """That of one image."""
+        return Grid(self.original[i : i + 1], self.lower[i : i + 1], self.upper[i : i + 1])
+
+    def norms(self, rounded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        """The size of each image's change (N), in levels."""
+        change = (rounded - self.original).reshape(len(rounded), -1)
+        # An original off the grid is not a change: what rounding it alone costs is not counted.
+        free = (np.rint(self.original) - self.original).reshape(len(rounded), -1)
+        energy = np.einsum("ij,ij->i", change, change) - np.einsum("ij,ij->i", free, free)
+        return np.asarray(np.sqrt(np.maximum(energy, 0.0)))
+
+
+def to_levels(delta: npt.NDArray[np.float64], grid: Grid) -> npt.NDArray[np.uint8]:
+    """The nearest levels that the grid allows; `delta` is in the units of [0,1]."""
+    return np.clip(np.rint(grid.original + delta * 255.0), grid.lower, grid.upper).astype(np.uint8)
+
+
+def shrunk_levels(delta: npt.NDArray[np.float64], grid: Grid, radius: float) -> npt.NDArray[np.uint8]:
+    """The levels of the largest share of one image's change whose norm is at most `radius` levels."""
+    low, high = 0.0, 1.0
+    best = to_levels(delta * 0.0, grid)
+    for _ in range(14):
+        middle = 0.5 * (low + high)
+        rounded = to_levels(delta * middle, grid)
+        if grid.norms(rounded)[0] <= radius:
+            low, best = middle, rounded
+        else:
+            high = middle
+    return best
+
+
+def full(values: Array, original: Array) -> npt.NDArray[np.float64]:
+    """Any array or number as float64 of the original's shape."""
+    return np.broadcast_to(doubles(values), tuple(original.shape))
