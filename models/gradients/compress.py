@@ -1,0 +1,3 @@
+"""placeholder"""
+WeightType=str
+def store_weights(m,*,dtype): return m
