@@ -1,4 +1,4 @@
-"""Universal perturbations: one perturbation for all images, trained over a stream of batches by the same loop."""
+"""Universal perturbations: one for all images, trained over a stream of batches by the same loop."""
 
 from __future__ import annotations
 
@@ -112,13 +112,12 @@ def unpack(arrays: Mapping[str, npt.NDArray[np.float32]], template: Array) -> St
     """What `pack` made, as arrays of the library and type of `template`.
 
     Raises:
-        ValueError: when `delta` or `step` is missing.
+        ValueError: when an array is missing or unknown.
     """
-    missing = {"delta", "step"} - set(arrays)
-    if missing:
-        raise ValueError(f"state: expected arrays delta and step, {', '.join(sorted(missing))} missing")
-    found = {name: like(arrays[name], template) for name in ("delta", "momentum", "variance") if name in
-    arrays} return State(**found, step=int(arrays["step"]))
+    if not {"delta", "step"} <= set(arrays) <= {"delta", "momentum", "variance", "step"}:
+        raise ValueError(f"state: expected delta, step and maybe momentum, variance; got {sorted(arrays)}")
+    found = {name: like(values, template) for name, values in arrays.items() if name != "step"}
+    return State(**found, step=int(arrays["step"]))
 
 
 def _carrier(images: Array) -> Array:
