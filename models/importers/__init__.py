@@ -1,1 +1,1 @@
-"""Importers: from an origin's files to the zoo's canonical ONNX; weights and graph only, nothing is executed."""
+"""Importers: from an origin's files to the zoo's canonical ONNX; only weights and graph are read."""

@@ -1,8 +1,8 @@
 """The zoo's canonical form of a recogniser, and the check that it computes what it should.
 
-Input `face`, float32 N 3 S S, RGB in [0,1]; output `embedding`, float32 N D, of unit length where the metric is
-cosine. Preprocessing is inside, batch norm is folded, N is free, all constants are initialisers, the operators are
-standard ones of opset 18.
+Input `face`, float32 N 3 S S, RGB in [0,1]; output `embedding`, float32 N D, of unit length where the metric
+is cosine. Preprocessing is inside, batch norm is folded, N is free, all constants are initialisers, and the
+operators are standard ones of opset 18.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["IR_VERSION", "OPSET", "embed", "serialise", "session", "to_canonical
 
 OPSET = 18
 IR_VERSION = 10
-# Under the square root of the length: keeps the division finite and is far below any embedding's squared length.
+# Under the square root of the length: keeps the division finite, far below any embedding's squared length.
 LENGTH_EPS = 1e-12
 
 
@@ -42,7 +42,7 @@ def to_canonical(net: Net, card: Card, *, opset: int = OPSET) -> bytes:
         opset: the opset that the net's nodes are written in.
 
     Raises:
-        GoodnoiseError: INVALID_INPUT when the result is no valid graph or has another shape than the card says.
+        GoodnoiseError: INVALID_INPUT when the result is no valid graph or its shape is not the card's.
     """
     fold_constants(net, opset)
     drop_identities(net)
@@ -118,11 +118,7 @@ def _rename(net: Net) -> None:
 def _check(content: bytes, card: Card) -> None:
     try:
         onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
-        for count in (1, 2):
-            faces = np.linspace(0, 1, count * 3 * card.size**2, dtype=np.float32)
-            result = embed(session(content), faces.reshape(count, 3, card.size, card.size))
-            if result.shape != (count, card.embedding) or not np.isfinite(result).all():
-                raise ValueError(f"{count} faces give {result.shape}, expected {(count, card.embedding)}")
+        _check_result(content, card)
     except Exception as error:
         # ONNX and ONNX Runtime raise a dozen kinds of exception for graphs that they do not accept.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -130,6 +126,15 @@ def _check(content: bytes, card: Card) -> None:
             Code.INVALID_INPUT,
             f"the network of card {card.name!r} cannot be used: {reason}; compare file and card",
         ) from error
+
+
+def _check_result(content: bytes, card: Card) -> None:
+    running = session(content)
+    for count in (1, 2):
+        faces = np.linspace(0, 1, count * 3 * card.size**2, dtype=np.float32)
+        result = embed(running, faces.reshape(count, 3, card.size, card.size))
+        if result.shape != (count, card.embedding) or not np.isfinite(result).all():
+            raise ValueError(f"{count} faces give {result.shape}, expected {(count, card.embedding)}, finite")
 
 
 def session(content: bytes, *, threads: int = 1) -> ort.InferenceSession:

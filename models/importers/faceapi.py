@@ -1,8 +1,8 @@
 """dlib's face ResNet from face-api's weights: the architecture is written here, the file gives numbers only.
 
-Source: `dnn_face_recognition_ex` of dlib for the architecture; face-api for padding and the layout of its manifest.
-Paddings follow face-api: convolutions that shrink are unpadded, and where their result is one pixel smaller than the
-pooled shortcut it is filled with zeros below and on the right.
+Source: `dnn_face_recognition_ex` of dlib for the architecture; face-api for padding and manifest.
+Paddings follow face-api: convolutions that shrink are unpadded, and where their result is one pixel smaller
+than the pooled shortcut it is filled with zeros below and on the right.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ STAGES = (
 
 
 def read_manifest(manifest: bytes, content: bytes, *, source: str) -> dict[str, Array]:
-    """The named float32 arrays of a tfjs weights manifest with 8-bit quantisation, value = q * scale + min.
+    """The named float arrays of a tfjs weights manifest; 8-bit values are q * scale + min.
 
     Raises:
         GoodnoiseError: CORRUPT when manifest and weights do not fit each other.
@@ -49,18 +49,19 @@ def read_manifest(manifest: bytes, content: bytes, *, source: str) -> dict[str, 
     arrays: dict[str, Array] = {}
     offset = 0
     try:
-        entries = [entry for group in json.loads(manifest) for entry in group["weights"]]
-        for entry in entries:
+        for entry in (entry for group in json.loads(manifest) for entry in group["weights"]):
             values, size = _values(entry, content, offset)
             arrays[entry["name"]] = values.reshape(entry["shape"])
             offset += size
-        if offset != len(content):
-            raise ValueError(f"{len(content) - offset} bytes are left over")
     except (KeyError, TypeError, ValueError) as error:
-        raise GoodnoiseError(
-            Code.CORRUPT, f"the weights of {source} cannot be read ({error}); fetch it again"
-        ) from error
+        raise _corrupt(source, f"{type(error).__name__}: {error}") from error
+    if offset != len(content):
+        raise _corrupt(source, f"{len(content) - offset} bytes are left over")
     return arrays
+
+
+def _corrupt(source: str, reason: str) -> GoodnoiseError:
+    return GoodnoiseError(Code.CORRUPT, f"the weights of {source} cannot be read ({reason}); fetch it again")
 
 
 def _values(entry: dict[str, Any], content: bytes, offset: int) -> tuple[Array, int]:
@@ -75,7 +76,7 @@ def _values(entry: dict[str, Any], content: bytes, offset: int) -> tuple[Array, 
 
 
 def read_faceapi(manifest: bytes, content: bytes, *, source: str) -> Net:
-    """The network from normalised 150x150 faces, N 3 150 150, to 128 numbers, with its scale layers folded."""
+    """The network from normalised faces, N 3 150 150, to 128 numbers, with its scale layers folded."""
     build = _Builder(read_manifest(manifest, content, source=source))
     name, side = build.convolution("face", "conv32_down", side=INPUT_SIDE, stride=2, relu=True)
     name, side = build.net.add("MaxPool", [name], kernel_shape=[3, 3], strides=[2, 2]), (side - 3) // 2 + 1
@@ -92,7 +93,7 @@ def read_faceapi(manifest: bytes, content: bytes, *, source: str) -> Net:
 
 
 class _Builder:
-    """Adds the blocks to a net; every method returns the name of its result, and its side where that changes."""
+    """Adds the blocks to a net; methods return the name of their result, and its side where that changes."""
 
     def __init__(self, arrays: dict[str, Array]) -> None:
         self.arrays = arrays

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-__all__ = ["Array", "Net", "attributes"]
+__all__ = ["Array", "Attribute", "Net", "attributes"]
 
 Array = npt.NDArray[Any]
+Attribute = int | float | str | Sequence[int] | Sequence[float]
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -35,15 +36,17 @@ class Net:
     weights: dict[str, Array] = field(default_factory=dict)
     names: Counter[str] = field(default_factory=Counter)
 
-    def add(self, op: str, inputs: Iterable[str], **attrs: Any) -> str:
+    def add(self, op: str, inputs: Iterable[str], **attrs: Attribute) -> str:
         """Append a node with one output; returns the output's name."""
         node = self.make(op, inputs, **attrs)
         self.nodes.append(node)
         return str(node.output[0])
 
-    def make(self, op: str, inputs: Iterable[str], **attrs: Any) -> onnx.NodeProto:
+    def make(self, op: str, inputs: Iterable[str], **attrs: Attribute) -> onnx.NodeProto:
         """A node with one fresh output, not yet in the net."""
-        return helper.make_node(op, list(inputs), [self.fresh(op.lower())], **attrs)
+        node = onnx.NodeProto(op_type=op, input=list(inputs), output=[self.fresh(op.lower())])
+        node.attribute.extend(helper.make_attribute(name, value) for name, value in sorted(attrs.items()))
+        return node
 
     def weight(self, value: npt.ArrayLike, hint: str = "const") -> str:
         """Store a weight; floats become float32. Returns its name."""

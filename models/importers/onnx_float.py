@@ -54,7 +54,7 @@ def _load(content: bytes, source: str) -> tuple[onnx.ModelProto, int]:
 def _net(model: onnx.ModelProto, source: str) -> Net:
     graph = model.graph
     weights = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
-    # Some files list their weights among the inputs, even weights that a quantiser replaced and no node reads.
+    # Some files list weights among the inputs, even those that a quantiser replaced and no node reads.
     read = {name for node in graph.node for name in node.input}
     inputs = [item.name for item in graph.input if item.name in read and item.name not in weights]
     if len(inputs) != 1 or len(graph.output) != 1:

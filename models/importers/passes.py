@@ -1,10 +1,10 @@
-"""Passes: small edits that bring an imported network into the zoo's canonical form without changing what it computes."""
+"""Passes: small edits that make an imported network canonical without changing what it computes."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import defs, helper, numpy_helper
+from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from models.importers.net import Array, Net, attributes
@@ -30,7 +30,7 @@ _DRAWS_NUMBERS = {
 
 
 def fold_constants(net: Net, opset: int) -> None:
-    """Compute every node that depends on weights alone, `DequantizeLinear` of block-quantised weights included."""
+    """Compute every node that depends on weights alone, `DequantizeLinear` of quantised weights included."""
     kept = []
     for node in net.nodes:
         known = all(name in net.weights for name in node.input if name)
@@ -67,9 +67,9 @@ def drop_identities(net: Net) -> None:
 
 
 def fold_batch_norm(net: Net) -> None:
-    """Fold batch norm into the layer before it, or into the dense layer after it; else leave a multiply and an add.
+    """Fold batch norm into the layer before it or the dense layer after it, else leave a multiply and an add.
 
-    A batch norm in front of a padded convolution cannot be folded: zeros outside the picture are not normalised.
+    In front of a padded convolution it cannot be folded: zeros outside the picture are not normalised.
     """
     for node in [node for node in net.nodes if node.op_type == "BatchNormalization"]:
         gamma, beta, mean, variance = (net.weights[name].astype(np.float64) for name in node.input[1:5])
@@ -176,7 +176,7 @@ def any_batch_size(net: Net) -> None:
 
 
 def merge_leading_affine(net: Net) -> None:
-    """Merge the additions and multiplications that follow the input into one multiply and one add per channel."""
+    """Merge additions and multiplications that follow the input into one multiply and one add per channel."""
     scale, shift = np.ones((1, 3, 1, 1)), np.zeros((1, 3, 1, 1))
     name, chain = net.input, 0
     while (node := net.only_user(name)) is not None:
@@ -195,16 +195,12 @@ def merge_leading_affine(net: Net) -> None:
 
 
 def _channel_operand(net: Net, node: onnx.NodeProto, name: str) -> Array | None:
-    if (
-        node.op_type not in ("Add", "Mul", "Sub", "Div")
-        or len(node.input) != 2
-        or node.input[1] not in net.weights
-    ):
-        # The constant may stand first where order does not matter.
-        if node.op_type not in ("Add", "Mul") or node.input[0] not in net.weights:
-            return None
-    other = node.input[1] if node.input[0] == name else node.input[0]
-    value = net.weights[other].astype(np.float64)
+    # The constant may stand first where order does not matter.
+    places = {"Add": (0, 1), "Mul": (0, 1), "Sub": (1,), "Div": (1,)}.get(node.op_type, ())
+    others = [node.input[place] for place in places if node.input[place] in net.weights]
+    if len(others) != 1 or name not in node.input:
+        return None
+    value = net.weights[others[0]].astype(np.float64)
     return value.reshape((1,) * (4 - value.ndim) + value.shape) if _per_channel(value) else None
 
 
@@ -218,11 +214,3 @@ def _apply(op: str, scale: Array, shift: Array, operand: Array) -> tuple[Array, 
         factor = operand if op == "Mul" else 1.0 / operand
         return scale * factor, shift * factor
     return scale, shift + (operand if op == "Add" else -operand)
-
-
-def known_operators(net: Net, opset: int) -> list[str]:
-    """Names of operators in the net that standard ONNX of this opset does not have."""
-    names = sorted({node.op_type for node in net.nodes})
-    return [
-        name for name in names if not defs.has(name, "") or defs.get_schema(name, "").since_version > opset
-    ]

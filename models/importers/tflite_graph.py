@@ -1,10 +1,10 @@
-"""Reading float TensorFlow Lite files: the graph comes from the file, NHWC becomes NCHW, padding becomes explicit."""
+"""Reading float TensorFlow Lite files: the file's graph, NHWC turned to NCHW, padding made explicit."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tflite
@@ -13,6 +13,9 @@ from models.importers.net import Array, Net
 from shared.errors import Code, GoodnoiseError
 
 __all__ = ["read_tflite"]
+
+# The tflite package has no types: its tables are read by methods named after the format's fields.
+Table: TypeAlias = Any
 
 _DTYPES = {
     tflite.TensorType.FLOAT32: np.float32,
@@ -53,16 +56,16 @@ class _Reader:
             if name not in _RULES:
                 raise GoodnoiseError(
                     Code.INVALID_INPUT,
-                    f"{self.source}: operator {name} has no rule here; readable are {', '.join(sorted(_RULES))}",
+                    f"{self.source}: operator {name} has no rule here; there are {', '.join(sorted(_RULES))}",
                 )
             self.names[int(operator.Outputs(0))] = _RULES[name](self, operator)
         self.out.output = self.names[int(self.graph.Outputs(0))]
         return self.out
 
-    def _operator_name(self, operator: Any) -> str:
+    def _operator_name(self, operator: Table) -> str:
         code = self.model.OperatorCodes(operator.OpcodeIndex())
         # Files written before the table outgrew one byte have only the deprecated field.
-        return _OPERATORS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+        return str(_OPERATORS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())])
 
     def array(self, tensor: int) -> Array | None:
         """The constant behind a tensor, in its own layout, or None when it is computed."""
@@ -106,7 +109,7 @@ class _Reader:
         )
 
 
-def _options(operator: Any, kind: Any) -> Any:
+def _options(operator: Table, kind: Table) -> Table:
     options = kind()
     table = operator.BuiltinOptions()
     options.Init(table.Bytes, table.Pos)
@@ -122,7 +125,7 @@ def _pads(size: int, kernel: int, stride: int, dilation: int, padding: int) -> t
     return total // 2, total - total // 2
 
 
-def _convolve(reader: _Reader, operator: Any, options: Any, filters: Array, *, group: int) -> str:
+def _convolve(reader: _Reader, operator: Table, options: Table, filters: Array, *, group: int) -> str:
     _, height, width, _ = reader.shape(int(operator.Inputs(0)))
     strides = [options.StrideH(), options.StrideW()]
     dilations = [options.DilationHFactor(), options.DilationWFactor()]
@@ -145,20 +148,20 @@ def _convolve(reader: _Reader, operator: Any, options: Any, filters: Array, *, g
     return reader.activate(name, options.FusedActivationFunction())
 
 
-def _filters(reader: _Reader, operator: Any) -> Array:
+def _filters(reader: _Reader, operator: Table) -> Array:
     filters = reader.array(int(operator.Inputs(1)))
     if filters is None:
         raise GoodnoiseError(Code.INVALID_INPUT, f"{reader.source}: a convolution has computed filters")
     return filters
 
 
-def _conv(reader: _Reader, operator: Any) -> str:
+def _conv(reader: _Reader, operator: Table) -> str:
     options = _options(operator, tflite.Conv2DOptions)
     # Stored as out, height, width, in.
     return _convolve(reader, operator, options, _filters(reader, operator).transpose(0, 3, 1, 2), group=1)
 
 
-def _depthwise(reader: _Reader, operator: Any) -> str:
+def _depthwise(reader: _Reader, operator: Table) -> str:
     options = _options(operator, tflite.DepthwiseConv2DOptions)
     # Stored as 1, height, width, out.
     filters = _filters(reader, operator).transpose(3, 0, 1, 2)
@@ -166,7 +169,7 @@ def _depthwise(reader: _Reader, operator: Any) -> str:
     return _convolve(reader, operator, options, filters, group=channels)
 
 
-def _reshape(reader: _Reader, operator: Any) -> str:
+def _reshape(reader: _Reader, operator: Table) -> str:
     source = int(operator.Inputs(0))
     before, after = reader.shape(source), reader.shape(int(operator.Outputs(0)))
     if len(after) != 2 or len(before) != 4:
@@ -179,19 +182,19 @@ def _reshape(reader: _Reader, operator: Any) -> str:
     return reader.out.add("Flatten", [name], axis=1)
 
 
-def _unary(op: str) -> Callable[[_Reader, Any], str]:
+def _unary(op: str) -> Callable[[_Reader, Table], str]:
     return lambda reader, operator: reader.out.add(op, [reader.operand(int(operator.Inputs(0)))])
 
 
-def _binary(op: str, kind: Any) -> Callable[[_Reader, Any], str]:
-    def rule(reader: _Reader, operator: Any) -> str:
+def _binary(op: str, kind: Table) -> Callable[[_Reader, Table], str]:
+    def rule(reader: _Reader, operator: Table) -> str:
         name = reader.out.add(op, [reader.operand(int(operator.Inputs(i))) for i in (0, 1)])
         return reader.activate(name, _options(operator, kind).FusedActivationFunction())
 
     return rule
 
 
-_RULES: dict[str, Callable[[_Reader, Any], str]] = {
+_RULES: dict[str, Callable[[_Reader, Table], str]] = {
     "ABS": _unary("Abs"),
     "ADD": _binary("Add", tflite.AddOptions),
     "CONV_2D": _conv,
