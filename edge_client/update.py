@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
 from edge_client.channel import CataloguePayload, Cloud, Endpoint, MetadataPayload, ObjectPayload
 from edge_client.store import BundleStore
@@ -16,20 +16,10 @@ from shared.bundle import PROFILE_BYTES, BundleObject, Manifest, Profile, manife
 from shared.errors import Code, GoodnoiseError
 from shared.wire.limits import profile_name
 
-__all__ = ["UpdateProgress", "UpdateResult", "update", "verify_metadata"]
+__all__ = ["UpdateResult", "update", "verify_metadata"]
 
-Stage = Literal["catalogue", "metadata", "objects", "install"]
 # A broken stream that brought this much is gone on with at once; one that brought less is an error.
 _WORTH_RESUMING = 64 << 10
-
-
-@dataclass(frozen=True)
-class UpdateProgress:
-    """How far an update is; `done` and `total` are bytes of the objects that were missing."""
-
-    stage: Stage
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -51,7 +41,7 @@ class UpdateResult:
     new_hints: tuple[str, ...] = ()
 
 
-OnProgress = Callable[[UpdateProgress], None]
+OnProgress = Callable[[int, int], None]  # bytes that came, bytes that were missing
 
 
 def update(
@@ -59,7 +49,7 @@ def update(
     store: BundleStore,
     *,
     profile: Profile = "full",
-    ca: str | None = None,
+    ca: Path | str | None = None,
     on_progress: OnProgress | None = None,
     allow_rollback: bool = False,
 ) -> UpdateResult:
@@ -72,7 +62,7 @@ def update(
         store: where bundles are kept.
         profile: which bundle.
         ca: file with the certificates to trust, PEM; None for those that gRPC ships.
-        on_progress: told of each stage and of each part.
+        on_progress: told, after each part, the bytes that came and the bytes that were missing at first.
         allow_rollback: accept a bundle older than one that was installed here.
 
     Raises:
@@ -82,19 +72,16 @@ def update(
     """
     tell = on_progress or _silent
     profile_name(profile)
-    endpoint = Endpoint(address=cloud, ca=ca)
+    endpoint = Endpoint(address=cloud, ca=str(ca) if ca else None)
     with store.locked(), Cloud(endpoint) as session:
         before = store.usable()
-        tell(UpdateProgress("catalogue", 0, 0))
         version = before.manifest.version if before else ""
         newer = session.catalogue(CataloguePayload(bundle_version=version))
-        tell(UpdateProgress("metadata", 0, 0))
         content = session.metadata(MetadataPayload(profile=profile))
         manifest = verify_metadata(content, profile=profile)
         if not allow_rollback:
             store.refuse_rollback(manifest)
         fetched = _fetch_missing(session, store, manifest, tell)
-        tell(UpdateProgress("install", fetched, fetched))
         store.install(content, allow_rollback=allow_rollback)
     return UpdateResult(
         version=manifest.version,
@@ -135,21 +122,19 @@ def _fetch_missing(session: Cloud, store: BundleStore, manifest: Manifest, tell:
     here = {item.sha256: store.partial(item).size for item in missing}
     total = sum(item.size - here[item.sha256] for item in missing)
     store.require_space(total)
-    tell(UpdateProgress("objects", 0, total))
+    tell(0, total)
     done = 0
     for item in missing:
-        done = _fetch_object(session, store, item, tell=_objects(tell, total), done=done)
+        done = _fetch_object(session, store, item, tell=lambda count: tell(count, total), done=done)
     return done
-
-
-def _objects(tell: OnProgress, total: int) -> Callable[[int], None]:
-    return lambda done: tell(UpdateProgress("objects", done, total))
 
 
 def _fetch_object(
     session: Cloud, store: BundleStore, item: BundleObject, *, tell: Callable[[int], None], done: int
 ) -> int:
+    """Fetch one object, going on where an earlier try was cut off; returns `done` and what came."""
     partial = store.partial(item)
+    resumed = partial.size > 0
     while not partial.whole:
         begun = partial.size
         payload = ObjectPayload(sha256=item.sha256, offset=begun, size=item.size)
@@ -165,7 +150,13 @@ def _fetch_object(
                 raise
         else:
             break
-    partial.finish()
+    try:
+        partial.finish()
+    except GoodnoiseError as error:
+        if error.code is not Code.CORRUPT or not resumed:
+            raise
+        # The fault may lie in the beginning that was here, which is gone now: fetch the whole once.
+        return _fetch_object(session, store, item, tell=tell, done=done)
     return done
 
 
@@ -173,5 +164,5 @@ def _distinct_bytes(manifest: Manifest) -> int:
     return sum({item.sha256: item.size for item in manifest.objects}.values())
 
 
-def _silent(progress: UpdateProgress) -> None:
+def _silent(_done: int, _total: int) -> None:
     """Tell nobody."""

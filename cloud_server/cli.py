@@ -1,0 +1,135 @@
+"""The `goodnoise-cloud` command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cloud_server.bundles.cli import app as bundle_app
+from shared.errors import Code, GoodnoiseError
+
+__all__ = ["Exit", "app", "main"]
+
+app = typer.Typer(
+    name="goodnoise-cloud",
+    help="Publish bundles to devices, and serve them. It never sees a photo.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(bundle_app, name="bundle")
+
+
+class Exit(IntEnum):
+    """What the command ended with."""
+
+    DONE = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    UNREACHABLE = 3
+
+
+EXIT_HELP = """Exit codes: 0 done (serve: stopped by SIGTERM or SIGINT; health: serving); 1 failed
+(health: not serving); 2 bad input or settings; 3 an address cannot be used or reached."""
+
+
+@app.callback()
+def main_options() -> None:
+    """Publish bundles to devices, and serve them. It never sees a photo."""
+
+
+@app.command(epilog=EXIT_HELP)
+def serve(
+    bundles: Annotated[
+        Path | None, typer.Option(help="Folder of published bundles.", show_default=False)
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option(help="HOST:PORT [default: 127.0.0.1:50051]; port 0 for a free one.")
+    ] = None,
+    port_file: Annotated[
+        Path | None, typer.Option(help="Write the bound port to this file once it serves.")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option("--insecure", help="Allow no TLS outside loopback, behind a proxy that ends it."),
+    ] = None,
+    reflection: Annotated[bool | None, typer.Option("--reflection", help="Offer gRPC reflection.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Serve Prometheus metrics on this loopback port.")
+    ] = None,
+    rate_per_minute: Annotated[
+        int | None, typer.Option(help="Calls of one address a minute [default: 600]; 0 for no limit.")
+    ] = None,
+    max_concurrent: Annotated[int | None, typer.Option(help="Calls at a time [default: 256].")] = None,
+    drain_seconds: Annotated[
+        float | None, typer.Option(help="Time between NOT_SERVING and the end of listening [default: 0].")
+    ] = None,
+    grace_seconds: Annotated[
+        float | None, typer.Option(help="Time that calls in flight get [default: 10].")
+    ] = None,
+) -> None:
+    """Serve the published bundles until SIGTERM or SIGINT.
+
+    Each option has a variable, such as GOODNOISE_CLOUD_LISTEN; a flag goes first.
+    """
+    from cloud_server.logs import configure_logs
+    from cloud_server.rpc.server import serve as serve_forever
+    from cloud_server.settings import load_settings
+
+    flags = dict(locals())
+    with _errors():
+        settings = load_settings(flags, os.environ)
+        configure_logs()
+        asyncio.run(serve_forever(settings))
+
+
+@app.command(epilog=EXIT_HELP)
+def health(
+    address: Annotated[str, typer.Argument(help="HOST:PORT of a server.")],
+    service: Annotated[
+        str, typer.Option(help="Service to ask about, such as goodnoise.v1.BundleService; empty for all.")
+    ] = "",
+    ca: Annotated[Path | None, typer.Option(help="Ask over TLS, and trust these certificates, PEM.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait.")] = 3.0,
+) -> None:
+    """Ask a server whether it serves (grpc.health.v1). Prints the answer as JSON."""
+    from cloud_server.rpc.probe import probe
+
+    with _errors():
+        answer = probe(address, service=service, ca=ca, timeout=timeout)
+        typer.echo(json.dumps({"address": address, "service": service, "status": answer}))
+    raise typer.Exit(Exit.DONE if answer == "SERVING" else Exit.FAILED)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except GoodnoiseError as error:
+        typer.echo(f"goodnoise-cloud: {error.message}", err=True)
+        raise typer.Exit(_exit_of(error.code)) from None
+
+
+def _exit_of(code: Code) -> Exit:
+    if code in (Code.INVALID_INPUT, Code.NOT_FOUND, Code.PRECONDITION, Code.PERMISSION):
+        return Exit.BAD_INPUT
+    return Exit.UNREACHABLE if code in (Code.UNAVAILABLE, Code.DEADLINE) else Exit.FAILED
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

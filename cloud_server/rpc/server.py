@@ -1,0 +1,146 @@
+"""The server's life: build, listen, serve until a signal, say NOT_SERVING, let calls end, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from dataclasses import dataclass
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from cloud_server.bundles.store import PublishedBundles
+from cloud_server.logs import log
+from cloud_server.rpc.buckets import TokenBuckets
+from cloud_server.rpc.interceptors import interceptors
+from cloud_server.rpc.metrics import Metrics, MetricsPage, serve_metrics
+from cloud_server.rpc.servicers import BundleServicer, HintServicer
+from cloud_server.settings import Settings
+from shared.errors import Code, GoodnoiseError
+from shared.files import write_atomically
+from shared.wire.goodnoise.v1 import bundle_pb2, bundle_pb2_grpc, hint_pb2, hint_pb2_grpc
+from shared.wire.options import server_options
+
+__all__ = ["SERVICES", "CloudServer", "serve", "start_server"]
+
+SERVICES = (
+    bundle_pb2.DESCRIPTOR.services_by_name["BundleService"].full_name,
+    hint_pb2.DESCRIPTOR.services_by_name["HintService"].full_name,
+)
+_NAMES = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+_BURST_SECONDS = 10  # an address may use this much of its rate at once
+
+
+@dataclass(frozen=True)
+class CloudServer:
+    """A running server; `port` is the one that was bound."""
+
+    server: grpc.aio.Server
+    health: health.aio.HealthServicer
+    metrics: Metrics
+    page: MetricsPage | None
+    port: int
+
+    async def stop(self, *, drain_seconds: float, grace_seconds: float) -> None:
+        """Say NOT_SERVING, wait for balancers to see it, refuse new calls, let those in flight end, stop."""
+        await self.health.enter_graceful_shutdown()
+        log("draining", seconds=drain_seconds)
+        await asyncio.sleep(drain_seconds)
+        await self.server.stop(grace_seconds)
+        if self.page is not None:
+            await asyncio.to_thread(self.page.close)
+        log("stopped")
+
+
+async def start_server(settings: Settings) -> CloudServer:
+    """Start serving on the address of the settings; must run on the event loop that stops it.
+
+    Raises:
+        GoodnoiseError: UNAVAILABLE when an address is taken, INVALID_INPUT for unreadable certificates.
+    """
+    bundles = PublishedBundles(settings.bundles)
+    metrics = Metrics()
+    server = grpc.aio.server(
+        interceptors=interceptors(metrics, _buckets(settings)),
+        options=server_options(),
+        maximum_concurrent_rpcs=settings.max_concurrent,
+    )
+    bundle_pb2_grpc.add_BundleServiceServicer_to_server(BundleServicer(bundles), server)
+    hint_pb2_grpc.add_HintServiceServicer_to_server(HintServicer(bundles), server)
+    checker = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checker, server)
+    if settings.reflection:
+        reflection.enable_server_reflection(_NAMES, server)
+    port = _bind(server, settings)
+    page = _page(metrics, settings)
+    await server.start()
+    for service in SERVICES:
+        await checker.set(service, health_pb2.HealthCheckResponse.SERVING)
+    return CloudServer(server, checker, metrics, page, port)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then stop cleanly.
+
+    Raises:
+        GoodnoiseError: as `start_server`.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    running = await start_server(settings)
+    if settings.port_file is not None:
+        await asyncio.to_thread(write_atomically, settings.port_file, f"{running.port}\n".encode())
+    metrics_port = running.page.port if running.page else None
+    log("serving", port=running.port, tls=settings.tls_cert is not None, metrics_port=metrics_port)
+    await stop.wait()
+    await running.stop(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
+
+
+def _buckets(settings: Settings) -> TokenBuckets | None:
+    if settings.rate_per_minute == 0:
+        return None
+    per_second = settings.rate_per_minute / 60
+    return TokenBuckets(capacity=max(1.0, per_second * _BURST_SECONDS), per_second=per_second)
+
+
+def _page(metrics: Metrics, settings: Settings) -> MetricsPage | None:
+    if settings.metrics_port is None:
+        return None
+    try:
+        return serve_metrics(metrics, port=settings.metrics_port)
+    except OSError as error:
+        raise GoodnoiseError(
+            Code.UNAVAILABLE, f"cannot serve metrics on port {settings.metrics_port}: {error.strerror}"
+        ) from error
+
+
+def _bind(server: grpc.aio.Server, settings: Settings) -> int:
+    credentials = _credentials(settings)
+    port = 0
+    with contextlib.suppress(RuntimeError):  # some releases raise, some return 0
+        if credentials is None:
+            port = server.add_insecure_port(settings.listen)
+        else:
+            port = server.add_secure_port(settings.listen, credentials)
+    if port == 0:
+        raise GoodnoiseError(
+            Code.UNAVAILABLE,
+            f"cannot listen on {settings.listen}: the address is taken or not of this machine, or the "
+            "certificate and key do not belong together; choose another with --listen",
+        )
+    return port
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    try:
+        pair = settings.tls_key.read_bytes(), settings.tls_cert.read_bytes()
+    except OSError as error:
+        raise GoodnoiseError(Code.INVALID_INPUT, f"cannot read {error.filename}: {error.strerror}") from error
+    return grpc.ssl_server_credentials([pair])  # devices are anonymous: no client certificate is asked for

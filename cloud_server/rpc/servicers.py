@@ -1,0 +1,103 @@
+"""The servicers: they check a request's fields, ask the package behind, and put the answer into messages.
+
+Disks are read in threads, never on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+
+from cloud_server.bundles.store import PublishedBundles
+from cloud_server.hints.catalogue import newer_hints
+from shared.bundle import MANIFEST_NAME
+from shared.errors import Code, GoodnoiseError
+from shared.wire import limits
+from shared.wire.goodnoise.v1 import bundle_pb2, bundle_pb2_grpc, hint_pb2, hint_pb2_grpc
+
+__all__ = ["BundleServicer", "HintServicer"]
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class BundleServicer(bundle_pb2_grpc.BundleServiceServicer):
+    """Gives out what `bundles` holds."""
+
+    def __init__(self, bundles: PublishedBundles) -> None:
+        self._bundles = bundles
+
+    async def GetMetadata(  # noqa: N802 - the name in the proto
+        self, request: bundle_pb2.GetMetadataRequest, context: Context
+    ) -> bundle_pb2.GetMetadataResponse:
+        """One metadata file of the current bundle of a profile."""
+        name = limits.metadata_name(request.name)
+        profile = limits.profile_name(request.profile)
+        if name != MANIFEST_NAME:
+            raise GoodnoiseError(Code.NOT_FOUND, f"there is no metadata {name!r}; there is {MANIFEST_NAME!r}")
+        content = await asyncio.to_thread(self._bundles.manifest_bytes, profile)
+        return bundle_pb2.GetMetadataResponse(content=content)
+
+    async def FetchObject(  # noqa: N802 - the name in the proto
+        self, request: bundle_pb2.FetchObjectRequest, context: Context
+    ) -> AsyncIterator[bundle_pb2.FetchObjectResponse]:
+        """An object from an offset on; each part is read when the one before has gone out."""
+        digest = limits.sha256_digest(request.sha256).hex()
+        path = await asyncio.to_thread(self._bundles.object_path, digest)
+        size = await asyncio.to_thread(_size, path)
+        offset = limits.offset_within(request.offset, size)
+        first = True
+        while first or offset < size:
+            part = await asyncio.to_thread(_read, path, offset)
+            if not part and offset < size:
+                raise GoodnoiseError(
+                    Code.CORRUPT, f"object {digest} is cut off here; its operator must publish again"
+                )
+            yield bundle_pb2.FetchObjectResponse(part=part, total_size=size if first else 0)
+            offset += len(part)
+            first = False
+
+
+class HintServicer(hint_pb2_grpc.HintServiceServicer):
+    """Answers at wire level `pull`."""
+
+    def __init__(self, bundles: PublishedBundles) -> None:
+        self._bundles = bundles
+
+    async def Catalogue(  # noqa: N802 - the name in the proto
+        self, request: hint_pb2.CatalogueRequest, context: Context
+    ) -> hint_pb2.CatalogueResponse:
+        """The hints that the device's bundle lacks."""
+        version = limits.bundle_version(request.bundle_version)
+        found = await asyncio.to_thread(newer_hints, self._bundles, version)
+        hints = [
+            hint_pb2.HintEntry(name=e.name, size=e.size, sha256=bytes.fromhex(e.sha256))
+            for e in found.entries
+        ]
+        return hint_pb2.CatalogueResponse(bundle_version=found.version, hints=hints)
+
+
+def _read(path: Path, offset: int) -> bytes:
+    """One part. The file is opened anew each time, so that a cancelled call leaves nothing open."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(limits.PART_BYTES)
+    except FileNotFoundError as error:
+        raise _withdrawn(path) from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError as error:
+        raise _withdrawn(path) from error
+
+
+def _withdrawn(path: Path) -> GoodnoiseError:
+    return GoodnoiseError(
+        Code.NOT_FOUND, f"object {path.name} is published no longer; fetch the metadata again"
+    )
