@@ -52,7 +52,7 @@ def serve(
         Path | None, typer.Option(help="Folder of published bundles.", show_default=False)
     ] = None,
     listen: Annotated[
-        str | None, typer.Option(help="HOST:PORT [default: 127.0.0.1:50051]; port 0 for a free one.")
+        str | None, typer.Option(help="HOST:PORT (default 127.0.0.1:50051); port 0 for a free one.")
     ] = None,
     port_file: Annotated[
         Path | None, typer.Option(help="Write the bound port to this file once it serves.")
@@ -68,14 +68,14 @@ def serve(
         int | None, typer.Option(help="Serve Prometheus metrics on this loopback port.")
     ] = None,
     rate_per_minute: Annotated[
-        int | None, typer.Option(help="Calls of one address a minute [default: 600]; 0 for no limit.")
+        int | None, typer.Option(help="Calls of one address a minute (default 600); 0 for no limit.")
     ] = None,
-    max_concurrent: Annotated[int | None, typer.Option(help="Calls at a time [default: 256].")] = None,
+    max_concurrent: Annotated[int | None, typer.Option(help="Calls at a time (default 256).")] = None,
     drain_seconds: Annotated[
-        float | None, typer.Option(help="Time between NOT_SERVING and the end of listening [default: 0].")
+        float | None, typer.Option(help="Time between NOT_SERVING and the end of listening (default 0).")
     ] = None,
     grace_seconds: Annotated[
-        float | None, typer.Option(help="Time that calls in flight get [default: 10].")
+        float | None, typer.Option(help="Time that calls in flight get (default 10).")
     ] = None,
 ) -> None:
     """Serve the published bundles until SIGTERM or SIGINT.

@@ -24,7 +24,7 @@ from shared.bundle import MANIFEST_NAME, Profile
 from shared.errors import Code, GoodnoiseError
 from shared.wire import limits
 from shared.wire.goodnoise.v1 import bundle_pb2, bundle_pb2_grpc, hint_pb2, hint_pb2_grpc
-from shared.wire.options import CALL_SECONDS, STREAM_SECONDS, client_options, is_loopback
+from shared.wire.options import CALL_SECONDS, STREAM_SECONDS, client_options, host_port, is_loopback
 from shared.wire.status import error_from_call
 
 __all__ = [
@@ -37,7 +37,6 @@ __all__ = [
     "ObjectPayload",
 ]
 
-_ADDRESS = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -57,12 +56,7 @@ class Endpoint:
     ca: str | None = None
 
     def __post_init__(self) -> None:
-        found = _ADDRESS.fullmatch(self.address)
-        if found is None or not 0 < int(found[2]) < 65536:
-            raise GoodnoiseError(
-                Code.INVALID_INPUT,
-                f"cloud address {self.address!r} is not HOST:PORT, such as cloud.example.org:443",
-            )
+        host_port(self.address)
 
     @property
     def tls(self) -> bool:

@@ -8,7 +8,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from shared.errors import Code, GoodnoiseError
-from shared.wire.options import client_options, is_loopback
+from shared.wire.options import client_options, host_port, is_loopback
 from shared.wire.status import error_from_call
 
 __all__ = ["probe"]
@@ -27,9 +27,9 @@ def probe(address: str, *, service: str, ca: Path | None, timeout: float) -> str
         The name of the state, such as SERVING or NOT_SERVING.
 
     Raises:
-        GoodnoiseError: UNAVAILABLE, DEADLINE, or NOT_FOUND for a service that the server does not know.
+        GoodnoiseError: INVALID_INPUT, UNAVAILABLE, DEADLINE; NOT_FOUND for a service that the server has not.
     """
-    with _channel(address, ca) as channel:
+    with _channel(host_port(address), ca) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=timeout)

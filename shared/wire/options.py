@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from typing import Any
 
+from shared.errors import Code, GoodnoiseError
 from shared.wire.limits import MAX_MESSAGE_BYTES
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "USER_AGENT",
     "Options",
     "client_options",
+    "host_port",
     "is_loopback",
     "server_options",
     "service_config",
@@ -31,6 +34,7 @@ STREAM_SECONDS = 120.0  # deadline of one stream of an object; a slow line resum
 KEEPALIVE_SECONDS = 60  # how often a client may ask a silent server whether it lives, while a call is open
 _CONNECTION_AGE_SECONDS = 30 * 60
 _CONNECTION_AGE_GRACE_SECONDS = 5 * 60
+_ADDRESS = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
 USER_AGENT = "goodnoise"  # no version: one more bit that tells devices apart
 
 
@@ -101,6 +105,20 @@ def server_options() -> Options:
         # Channelz would keep peers' addresses.
         ("grpc.enable_channelz", 0),
     ]
+
+
+def host_port(address: str) -> str:
+    """The address of a server, if it has the form HOST:PORT.
+
+    Raises:
+        GoodnoiseError: INVALID_INPUT.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None or not 0 < int(found[2]) < 65536:
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"address {address!r} is not HOST:PORT, such as cloud.example.org:443"
+        )
+    return address
 
 
 def is_loopback(address: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
@@ -22,7 +22,7 @@ __all__ = ["Around", "Sent", "TranslateErrors", "WrapCalls", "wrap_handler"]
 Context = grpc.aio.ServicerContext[Any, Any]
 Sent = Callable[[Any], None]  # told of every message that a call sends
 Around = Callable[[str, Context], AbstractAsyncContextManager[Sent | None]]
-Handler = grpc.RpcMethodHandler[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # only the stubs know it as generic
 
 
 def wrap_handler(handler: Handler, method: str, around: Around) -> Handler:

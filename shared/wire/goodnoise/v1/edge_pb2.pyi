@@ -6,15 +6,17 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ProtectOptions(_message.Message):
-    __slots__ = ('budget', 'seed', 'keep_private_metadata')
+    __slots__ = ('budget', 'seed', 'keep_private_metadata', 'strip_metadata')
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     KEEP_PRIVATE_METADATA_FIELD_NUMBER: _ClassVar[int]
+    STRIP_METADATA_FIELD_NUMBER: _ClassVar[int]
     budget: str
     seed: int
     keep_private_metadata: bool
+    strip_metadata: bool
 
-    def __init__(self, budget: _Optional[str]=..., seed: _Optional[int]=..., keep_private_metadata: bool=...) -> None:
+    def __init__(self, budget: _Optional[str]=..., seed: _Optional[int]=..., keep_private_metadata: bool=..., strip_metadata: bool=...) -> None:
         ...
 
 class ProtectRequest(_message.Message):
@@ -70,35 +72,45 @@ class RecogniserResult(_message.Message):
         ...
 
 class FaceResult(_message.Message):
-    __slots__ = ('box', 'recognisers', 'levels', 'psnr_db', 'protected')
+    __slots__ = ('box', 'recognisers', 'levels', 'psnr_db', 'protected', 'within_margin', 'ssim', 'budget', 'anchor')
     BOX_FIELD_NUMBER: _ClassVar[int]
     RECOGNISERS_FIELD_NUMBER: _ClassVar[int]
     LEVELS_FIELD_NUMBER: _ClassVar[int]
     PSNR_DB_FIELD_NUMBER: _ClassVar[int]
     PROTECTED_FIELD_NUMBER: _ClassVar[int]
+    WITHIN_MARGIN_FIELD_NUMBER: _ClassVar[int]
+    SSIM_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    ANCHOR_FIELD_NUMBER: _ClassVar[int]
     box: _containers.RepeatedScalarFieldContainer[int]
     recognisers: _containers.RepeatedCompositeFieldContainer[RecogniserResult]
     levels: float
     psnr_db: float
     protected: bool
+    within_margin: bool
+    ssim: float
+    budget: str
+    anchor: str
 
-    def __init__(self, box: _Optional[_Iterable[int]]=..., recognisers: _Optional[_Iterable[_Union[RecogniserResult, _Mapping]]]=..., levels: _Optional[float]=..., psnr_db: _Optional[float]=..., protected: bool=...) -> None:
+    def __init__(self, box: _Optional[_Iterable[int]]=..., recognisers: _Optional[_Iterable[_Union[RecogniserResult, _Mapping]]]=..., levels: _Optional[float]=..., psnr_db: _Optional[float]=..., protected: bool=..., within_margin: bool=..., ssim: _Optional[float]=..., budget: _Optional[str]=..., anchor: _Optional[str]=...) -> None:
         ...
 
 class ProtectReport(_message.Message):
-    __slots__ = ('faces', 'protected', 'seconds', 'bundle_version', 'format')
+    __slots__ = ('faces', 'protected', 'seconds', 'bundle_version', 'format', 'faces_too_small')
     FACES_FIELD_NUMBER: _ClassVar[int]
     PROTECTED_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_VERSION_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    FACES_TOO_SMALL_FIELD_NUMBER: _ClassVar[int]
     faces: _containers.RepeatedCompositeFieldContainer[FaceResult]
     protected: bool
     seconds: float
     bundle_version: str
     format: str
+    faces_too_small: int
 
-    def __init__(self, faces: _Optional[_Iterable[_Union[FaceResult, _Mapping]]]=..., protected: bool=..., seconds: _Optional[float]=..., bundle_version: _Optional[str]=..., format: _Optional[str]=...) -> None:
+    def __init__(self, faces: _Optional[_Iterable[_Union[FaceResult, _Mapping]]]=..., protected: bool=..., seconds: _Optional[float]=..., bundle_version: _Optional[str]=..., format: _Optional[str]=..., faces_too_small: _Optional[int]=...) -> None:
         ...
 
 class ProtectResponse(_message.Message):
@@ -114,31 +126,39 @@ class ProtectResponse(_message.Message):
         ...
 
 class CheckRequest(_message.Message):
-    __slots__ = ('original_part', 'protected_part')
+    __slots__ = ('original_part', 'protected_part', 'album_part', 'album_photo_end')
     ORIGINAL_PART_FIELD_NUMBER: _ClassVar[int]
     PROTECTED_PART_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_PART_FIELD_NUMBER: _ClassVar[int]
+    ALBUM_PHOTO_END_FIELD_NUMBER: _ClassVar[int]
     original_part: bytes
     protected_part: bytes
+    album_part: bytes
+    album_photo_end: AlbumPhotoEnd
 
-    def __init__(self, original_part: _Optional[bytes]=..., protected_part: _Optional[bytes]=...) -> None:
+    def __init__(self, original_part: _Optional[bytes]=..., protected_part: _Optional[bytes]=..., album_part: _Optional[bytes]=..., album_photo_end: _Optional[_Union[AlbumPhotoEnd, _Mapping]]=...) -> None:
         ...
 
 class CheckResponse(_message.Message):
-    __slots__ = ('faces', 'protected')
+    __slots__ = ('faces', 'protected', 'bundle_version')
     FACES_FIELD_NUMBER: _ClassVar[int]
     PROTECTED_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_VERSION_FIELD_NUMBER: _ClassVar[int]
     faces: _containers.RepeatedCompositeFieldContainer[FaceResult]
     protected: bool
+    bundle_version: str
 
-    def __init__(self, faces: _Optional[_Iterable[_Union[FaceResult, _Mapping]]]=..., protected: bool=...) -> None:
+    def __init__(self, faces: _Optional[_Iterable[_Union[FaceResult, _Mapping]]]=..., protected: bool=..., bundle_version: _Optional[str]=...) -> None:
         ...
 
 class UpdateRequest(_message.Message):
-    __slots__ = ('cloud',)
+    __slots__ = ('cloud', 'profile')
     CLOUD_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
     cloud: str
+    profile: str
 
-    def __init__(self, cloud: _Optional[str]=...) -> None:
+    def __init__(self, cloud: _Optional[str]=..., profile: _Optional[str]=...) -> None:
         ...
 
 class UpdateResponse(_message.Message):

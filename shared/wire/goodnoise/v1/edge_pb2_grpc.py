@@ -14,7 +14,8 @@ if _version_not_supported:
     raise RuntimeError(f'The grpc package installed is at version {GRPC_VERSION},' + ' but the generated code in goodnoise/v1/edge_pb2_grpc.py depends on' + f' grpcio>={GRPC_GENERATED_VERSION}.' + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}' + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.')
 
 class EdgeServiceStub(object):
-    """EdgeService protects and checks photos on the device.
+    """EdgeService protects and checks photos on the device. On loopback every call carries the metadata
+    "authorization: Bearer TOKEN", with the token that the agent wrote to its token file; UNAUTHENTICATED otherwise.
     """
 
     def __init__(self, channel):
@@ -28,22 +29,26 @@ class EdgeServiceStub(object):
         self.Update = channel.unary_stream('/goodnoise.v1.EdgeService/Update', request_serializer=goodnoise_dot_v1_dot_edge__pb2.UpdateRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_edge__pb2.UpdateResponse.FromString, _registered_method=True)
 
 class EdgeServiceServicer(object):
-    """EdgeService protects and checks photos on the device.
+    """EdgeService protects and checks photos on the device. On loopback every call carries the metadata
+    "authorization: Bearer TOKEN", with the token that the agent wrote to its token file; UNAUTHENTICATED otherwise.
     """
 
     def Protect(self, request_iterator, context):
-        """Protect takes a photo in parts (first message: options, then parts) and streams progress, then the protected
-        photo in parts, then a report. Cancelling the call stops the work.
+        """Protect takes options, then a photo in parts, then album photos in parts, each with its end; it streams progress,
+        then the protected photo in parts, then a report. One photo is worked on at a time; further calls wait, and are
+        told so by a progress of stage "wait". Cancelling the call stops the work.
 
-        INVALID_ARGUMENT: not a photo, or bad options. NOT_FOUND: no face. RESOURCE_EXHAUSTED: photo or album too large.
-        FAILED_PRECONDITION: no bundle is installed.
+        INVALID_ARGUMENT: not a photo, bad options, or messages out of order. NOT_FOUND: no face.
+        RESOURCE_EXHAUSTED: photo or album too large, or too much is being sent at once.
+        FAILED_PRECONDITION: no bundle is installed. DEADLINE_EXCEEDED: no message came for a minute.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Check(self, request_iterator, context):
-        """Check compares an original and a protected photo, each sent in parts.
+        """Check compares an original and a protected photo, each sent in parts, the original first; album photos, if any,
+        come last. Errors are those of Protect.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -65,7 +70,8 @@ def add_EdgeServiceServicer_to_server(servicer, server):
     server.add_registered_method_handlers('goodnoise.v1.EdgeService', rpc_method_handlers)
 
 class EdgeService(object):
-    """EdgeService protects and checks photos on the device.
+    """EdgeService protects and checks photos on the device. On loopback every call carries the metadata
+    "authorization: Bearer TOKEN", with the token that the agent wrote to its token file; UNAUTHENTICATED otherwise.
     """
 
     @staticmethod
