@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from models.importers.canonical import embed, session
-from models.store import write_atomically
 from shared.cards import Card
 from shared.errors import Code, GoodnoiseError
 from shared.faces.detect import Detector, Face
 from shared.faces.frames import FRAMES, crop
+from shared.files import storage_errors, write_atomically
 
 __all__ = ["Faces", "Pair", "Photo", "embeddings", "find_faces", "photos_of", "read_pairs", "read_sets"]
 
@@ -164,7 +164,13 @@ def _save_faces(cache: Path, known: dict[str, npt.NDArray[np.float64]]) -> None:
     np.savez_compressed(
         stream, paths=np.array(list(known)), landmarks=rows[:, :10].reshape(-1, 5, 2), boxes=rows[:, 10:]
     )
-    write_atomically(cache, stream.getvalue())
+    _keep(cache, stream.getvalue())
+
+
+def _keep(path: Path, content: bytes) -> None:
+    with storage_errors(path.parent, setting="--cache"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
 
 
 def _read(path: Path) -> npt.NDArray[np.uint8]:
@@ -204,7 +210,7 @@ def embeddings(
     if path is not None:
         stream = io.BytesIO()
         np.savez(stream, paths=np.array(list(known)), embeddings=np.array(list(known.values())))
-        write_atomically(path, stream.getvalue())
+        _keep(path, stream.getvalue())
     nothing = np.full(card.embedding, np.nan, np.float32)
     return np.array([known.get(key, nothing) for key in faces.keys])
 

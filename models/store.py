@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,8 +18,9 @@ import platformdirs
 
 from shared.cards import Card, card_from_dict, card_to_dict
 from shared.errors import Code, GoodnoiseError
+from shared.files import storage_errors, write_atomically
 
-__all__ = ["Store", "all_cards", "default_store", "load_card", "parse_card", "write_atomically", "zoo_cards"]
+__all__ = ["Store", "all_cards", "default_store", "load_card", "parse_card", "zoo_cards"]
 
 # What decides how a network is converted; thresholds and texts may change without converting again.
 _CONVERSION_KEYS = ("name", "kind", "size", "mean", "scale", "embedding", "metric", "origin")
@@ -30,22 +30,6 @@ def default_store() -> Path:
     """The folder that `GOODNOISE_MODELS` names, or the user's data folder."""
     chosen = os.environ.get("GOODNOISE_MODELS")
     return Path(chosen) if chosen else Path(platformdirs.user_data_dir("goodnoise")) / "models"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def parse_card(content: str, *, source: str) -> Card:
@@ -129,16 +113,22 @@ class Store:
     def put(self, card: Card, converter: int, content: bytes) -> None:
         """Store a converted network; the stamp comes last, so an interrupted write is done again."""
         path = self.path(card)
-        write_atomically(path, content)
+        _write(path, content)
         stamp = json.dumps(_stamp(card, converter, content), indent=1, sort_keys=True) + "\n"
-        write_atomically(path.with_suffix(".json"), stamp.encode())
+        _write(path.with_suffix(".json"), stamp.encode())
 
     def put_own(self, card: Card, card_text: str, content: bytes) -> Path:
         """Store an operator's recogniser; the card comes last and makes it known."""
         path = self.folder / "own" / f"{card.name}.onnx"
-        write_atomically(path, content)
-        write_atomically(path.with_suffix(".toml"), card_text.encode())
+        _write(path, content)
+        _write(path.with_suffix(".toml"), card_text.encode())
         return path
+
+
+def _write(path: Path, content: bytes) -> None:
+    with storage_errors(path.parent, setting="GOODNOISE_MODELS"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
 
 
 def _stamp(card: Card, converter: int, content: bytes) -> dict[str, str | int]:
