@@ -202,7 +202,7 @@ def main() -> None:
     import cv2
 
     # OpenCV 5 warns about a setting of its own that FaceDetectorYN makes.
-    cv2.setLogLevel(2)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     app()
 
 

@@ -1,0 +1,180 @@
+"""The demo: a cloud, a device, real photos. Run by `make demo`; nothing here but calls of the three commands.
+
+1. fetch the zoo and build a bundle, 2. start the cloud, 3. update the device over gRPC, 4. protect the photos,
+5. ask a judge that took no part (dlib), and print what every recogniser says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+from rich.console import Console
+from rich.table import Table
+
+BIN = Path(sys.executable).parent
+JUDGE = "dlib-resnet"
+# The packages of these two state a licence but not where the weights were trained; the demo accepts that for this
+# machine alone. See `goodnoise-models show NAME`.
+ACCEPTED = ("mobilefacenet-512", "mobilefacenet-192")
+console = Console()
+
+
+def main() -> None:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=Path, default=Path(__file__).parent / "photos")
+    parser.add_argument("--out", type=Path, default=Path("demo-out"))
+    options = parser.parse_args()
+    work = options.out / ".work"
+    work.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"GOODNOISE_HOME": str(work / "device")}
+    step("Fetch the model zoo and build a bundle")
+    call("goodnoise-models", "fetch", env=environment)
+    accepted = [word for name in ACCEPTED for word in ("--accept-licence", name)]
+    call("goodnoise-cloud", "bundle", "build", "--out", str(work / "bundles"), "--profile", "full", *accepted, env=environment)
+    with cloud(work / "bundles", environment) as address:
+        step(f"Update the device from the cloud at {address}")
+        call("goodnoise", "update", "--cloud", address, env=environment)
+        call("goodnoise", "bundle", "show", env=environment)
+        step("Protect the photos on the device")
+        report = protect(options.photos, options.out, address, environment)
+    console.print(table(report["photos"]))
+    console.print(f"Pictures to look at: {options.out.resolve()}/*.report.png")
+    if not all(photo.get("protected") for photo in report["photos"]):
+        sys.exit(1)
+
+
+def step(text: str) -> None:
+    """Say what comes next."""
+    console.rule(text)
+
+
+def call(command: str, *arguments: str, env: dict[str, str]) -> None:
+    """Run one of the project's commands; stop the demo when it fails."""
+    done = subprocess.run([str(BIN / command), *arguments], env=env, check=False)  # noqa: S603
+    if done.returncode != 0:
+        sys.exit(f"{command} {' '.join(arguments[:2])} ended with {done.returncode}")
+
+
+@contextmanager
+def cloud(bundles: Path, env: dict[str, str]) -> Iterator[str]:
+    """A running cloud on a free port of loopback; gives host:port."""
+    step("Start the cloud")
+    with tempfile.TemporaryDirectory() as scratch:
+        port_file = Path(scratch) / "port"
+        arguments = ["serve", "--bundles", str(bundles), "--listen", "127.0.0.1:0", "--port-file", str(port_file)]
+        process = subprocess.Popen([str(BIN / "goodnoise-cloud"), *arguments], env=env)  # noqa: S603
+        try:
+            yield f"127.0.0.1:{wait_for(port_file, process)}"
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=30)
+
+
+def wait_for(port_file: Path, process: subprocess.Popen[bytes]) -> str:
+    """The port, once the server has written it."""
+    for _ in range(300):
+        if port_file.exists():
+            return port_file.read_text().strip()
+        if process.poll() is not None:
+            sys.exit(f"the cloud ended with {process.returncode}")
+        time.sleep(0.1)
+    sys.exit("the cloud did not start within 30 seconds")
+
+
+def protect(photos: Path, out: Path, address: str, env: dict[str, str]) -> dict[str, Any]:
+    """Protect the photos; the client's JSON, with the judge's rows added."""
+    arguments = [str(photos), "-o", str(out), "--cloud", address, "--report", "--json"]
+    done = subprocess.run(  # noqa: S603
+        [str(BIN / "goodnoise"), "protect", *arguments], env=env, check=False, stdout=subprocess.PIPE
+    )
+    report: dict[str, Any] = json.loads(done.stdout)
+    if "photos" not in report:
+        sys.exit(f"goodnoise protect ended with {done.returncode}")
+    for photo in report["photos"]:
+        if photo.get("faces"):
+            add_judge(photo)
+    return report
+
+
+def add_judge(photo: dict[str, Any]) -> None:
+    """Ask a recogniser that is in no bundle; it decided nothing about the photo."""
+    import numpy as np
+    import onnxruntime as ort
+
+    from edge_client.photos import read_photo
+    from models.cards import load_card
+    from models.store import default_store
+    from shared.faces.detect import Detector
+    from shared.faces.frames import FRAMES, crop
+
+    card = load_card(JUDGE)
+    session = ort.InferenceSession(str(default_store() / f"{JUDGE}.onnx"), providers=["CPUExecutionProvider"])
+    detector = Detector((default_store() / "yunet.onnx").read_bytes())
+    before, after = (read_photo(Path(photo[key])).pixels for key in ("source", "output"))
+    originals, found = detector.find(before), detector.find(after)
+    for row in photo["faces"]:
+        face = min(originals, key=lambda f: abs(f.box[0] - row["box"][0]) + abs(f.box[1] - row["box"][1]))
+        again = min(found or [face], key=lambda f: abs(f.box[0] - face.box[0]) + abs(f.box[1] - face.box[1]))
+        one, two = (
+            session.run(["embedding"], {"face": crop(pixels, f.points(), FRAMES[card.frame])})[0]
+            for pixels, f in ((before, face), (after, again))
+        )
+        distance = float(np.linalg.norm(one - two))
+        threshold = card.threshold.value if card.threshold else 0.0
+        row["recognisers"].append(
+            {
+                "recogniser": card.name,
+                "role": "judge",
+                "similarity_before": 0.0,
+                "similarity_after": -distance,
+                "threshold": -threshold,
+                "protected": card.score(distance) < 0,
+            }
+        )
+
+
+def table(photos: list[dict[str, Any]]) -> Table:
+    """A row for each photo, face and recogniser."""
+    shown = Table(title="Similarity to the original photo (dlib: minus the distance)")
+    for column in ("photo", "face", "recogniser", "role", "before", "after", "threshold", "verdict", "levels", "PSNR", "s"):
+        shown.add_column(column)
+    for photo in photos:
+        name = Path(photo["source"]).name
+        if "error" in photo:
+            shown.add_row(name, "", photo["error"]["message"])
+            continue
+        for number, face in enumerate(photo["faces"], 1):
+            for row in face["recognisers"]:
+                shown.add_row(
+                    name,
+                    str(number),
+                    row["recogniser"],
+                    row["role"],
+                    f"{row['similarity_before']:.2f}",
+                    f"{row['similarity_after']:.2f}",
+                    f"{row['threshold']:.2f}",
+                    "[green]no match[/]" if row["protected"] else "[red]matches[/]",
+                    f"{face['levels']:g}",
+                    f"{face['psnr_db']:.1f} dB",
+                    f"{sum(photo['seconds'].values()):.1f}" if number == 1 else "",
+                )
+                name = ""
+    return shown
+
+
+if __name__ == "__main__":
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    main()
