@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from models.gradients.context import Context
-from models.gradients.conv_adjoint import Window, conv_adjoint, windows_of
+from models.gradients.conv_adjoint import Channels, Window, conv_adjoint, windows_of
 from models.gradients.graph import Array, attributes, unsupported
 
 __all__ = ["RULES"]
@@ -20,7 +20,7 @@ def _conv(node: onnx.NodeProto, ctx: Context) -> None:
     ctx.refuse(node, 1, 2)
     weight = node.input[1]
     outputs, _, *kernel = ctx.shape(weight)
-    channels = (outputs, ctx.shape(node.input[0])[1], attributes(node).get("group", 1))
+    channels = Channels(outputs, ctx.shape(node.input[0])[1], attributes(node).get("group", 1))
     windows = _windows(node, ctx, tuple(kernel))
     ctx.give(node.input[0], conv_adjoint(ctx, ctx.upstream(node), weight, windows, channels))
 
@@ -60,7 +60,7 @@ def _average_pool(node: onnx.NodeProto, ctx: Context) -> None:
         ctx.give(node.input[0], _repeat(ctx, gradient, windows, channels))
         return
     ones = ctx.emit("Expand", ctx.number(1.0), ctx.ints(channels, 1, *(window.kernel for window in windows)))
-    ctx.give(node.input[0], conv_adjoint(ctx, gradient, ones, windows, (channels, channels, channels)))
+    ctx.give(node.input[0], conv_adjoint(ctx, gradient, ones, windows, Channels(channels, channels, channels)))
 
 
 def _counts(ctx: Context, windows: list[Window], padding_counts: bool) -> str:  # noqa: FBT001 - the attribute's own meaning
