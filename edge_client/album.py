@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edge_client.check import Anchors, embed
-from edge_client.photos import read_photo
+from edge_client.photos import Photo, read_photo
 from edge_client.recognisers import Recogniser
 from shared.errors import Code, GoodnoiseError
 from shared.faces.detect import Detector
 
-__all__ = ["Album", "album_of", "read_album"]
+__all__ = ["Album", "album_from", "album_of", "read_album"]
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif"})
 
@@ -49,12 +49,26 @@ def read_album(folder: Path, recognisers: Sequence[Recogniser], detector: Detect
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     if not files:
         raise GoodnoiseError(Code.NOT_FOUND, f"album {folder} holds no photos ({', '.join(sorted(_SUFFIXES))})")
+    return album_from((read_photo(path) for path in files), recognisers, detector, name=f"album {folder}")
+
+
+def album_from(photos: Iterable[Photo], recognisers: Sequence[Recogniser], detector: Detector, *, name: str) -> Album:
+    """An album from photos of the owner, read one at a time; the largest face of each counts.
+
+    Args:
+        photos: as read.
+        recognisers: who will be asked.
+        detector: finds the faces.
+        name: of the album, for the message.
+
+    Raises:
+        GoodnoiseError: NO_FACE when no photo holds a face.
+    """
     faces = []
-    for path in files:
-        pixels = read_photo(path).pixels
-        found = detector.find(pixels)
+    for photo in photos:
+        found = detector.find(photo.pixels)
         if found:
-            faces.append(embed(pixels, found[0], recognisers))
+            faces.append(embed(photo.pixels, found[0], recognisers))
     if not faces:
-        raise GoodnoiseError(Code.NO_FACE, f"no photo of album {folder} holds a face")
+        raise GoodnoiseError(Code.NO_FACE, f"no photo of {name} holds a face")
     return album_of(faces)

@@ -1,0 +1,1 @@
+"""The device's client as a local gRPC service, for apps and other languages on the same device."""
