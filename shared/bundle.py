@@ -200,7 +200,7 @@ def manifest_from_json(content: bytes) -> Manifest:
             accepted_licences=tuple(str(name) for name in raw["accepted_licences"]),
             scores=dict(raw["scores"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
         raise _corrupt(f"{type(error).__name__}: {error}") from error
     _check_references(manifest)
     return manifest

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+
+from shared.bundle import BundleObject, Hint, Manifest, Member, Profile, Role, sha256_hex
+from shared.cards import Card, Licence, Origin
 
 
 @pytest.fixture
@@ -36,3 +40,62 @@ def photos() -> Path:
 def noise_photo(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """A small picture without a face, uint8 H W 3."""
     return rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+
+
+MakeBundle = Callable[..., tuple[Manifest, dict[str, bytes]]]
+
+
+@pytest.fixture
+def make_bundle() -> MakeBundle:
+    """Makes small bundles of stand-ins for networks: for what moves and keeps bundles, not what runs them.
+
+    `make_bundle(version="1", created="2026-01-02T03:04:05Z", profile="full", hints={}, **objects)` returns
+    the manifest and the objects' content by name; objects beyond detector and surrogate are checkers'.
+    """
+
+    def make(
+        version: str = "1",
+        created: str = "2026-01-02T03:04:05Z",
+        profile: Profile = "full",
+        hints: dict[str, bytes] | None = None,
+        **objects: bytes,
+    ) -> tuple[Manifest, dict[str, bytes]]:
+        content = {"detector": b"detector", "surrogate": b"surrogate", **objects, **(hints or {})}
+        roles: dict[str, Role] = {"detector": "detector", "surrogate": "surrogate"}
+        members = tuple(
+            Member(roles.get(name, "checker"), _stand_in_card(name), name)
+            for name in content
+            if name not in (hints or {})
+        )
+        manifest = Manifest(
+            version=version,
+            profile=profile,
+            created=created,
+            members=members,
+            hints=tuple(Hint(name, "universal", name, "arcface112", "noise") for name in hints or {}),
+            objects=tuple(BundleObject(name, sha256_hex(body), len(body)) for name, body in content.items()),
+            accepted_licences=(),
+            scores={},
+        )
+        return manifest, content
+
+    return make
+
+
+def _stand_in_card(name: str) -> Card:
+    return Card(
+        name=name,
+        title=name,
+        kind="detector" if name == "detector" else "recogniser",
+        architecture="none",
+        parameters=0,
+        frame="arcface112",
+        size=8,
+        mean=(0.0, 0.0, 0.0),
+        scale=1.0,
+        embedding=4,
+        metric="cosine",
+        threshold=None,
+        origin=Origin("file", "none", "0", "", (), ()),
+        licence=Licence("none", "nowhere", "yes", "made for the tests"),
+    )

@@ -83,7 +83,7 @@ class Guard(WrapCalls):
         if remaining is not None and remaining < _LEAST_SECONDS:
             raise GoodnoiseError(Code.DEADLINE, f"no time is left for {method}; allow more")
         # The address lives in this bucket alone: it is not logged, counted or passed on.
-        wait = self._buckets.take(address_key(context.peer())) if self._buckets else 0.0
+        wait = self._buckets.take(address_key(context.peer())) if self._buckets is not None else 0.0
         if wait > 0.0:
             raise GoodnoiseError(
                 Code.EXHAUSTED,
