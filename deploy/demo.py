@@ -115,8 +115,7 @@ def add_judge(photo: dict[str, Any]) -> None:
     import onnxruntime as ort
 
     from edge_client.photos import read_photo
-    from models.cards import load_card
-    from models.store import default_store
+    from models.store import default_store, load_card
     from shared.faces.detect import Detector
     from shared.faces.frames import FRAMES, crop
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ from typing import Any
 
 from edge_client.album import Album
 from edge_client.devicenets import DeviceNets
-from edge_client.photos import PHOTO_SUFFIXES, output_path, read_photo, write_atomic
+from edge_client.photos import SUFFIXES, output_path, read_photo, write_atomic
 from edge_client.protect import Outcome, Progress, ProtectOptions, protect
 from edge_client.report import outcome_to_dict, report_picture
 from shared.bundle import sha256_hex
@@ -21,6 +22,7 @@ __all__ = ["JOURNAL", "Batch", "Item", "Result", "find_photos", "run_batch"]
 
 # Kept beside the results: which photo, with which settings, became which file.
 JOURNAL = ".goodnoise.jsonl"
+PHOTO_SUFFIXES = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def _one(item: Item, batch: Batch, digest: str, tell: Progress | None) -> Result
     data = _read(item.source)
     photo = read_photo(data, name=item.source.name)
     folder = item.folder or item.source.parent
+    folder.mkdir(parents=True, exist_ok=True)
     earlier = _journalled(folder, item.source.name, sha256_hex(data), digest)
     if earlier is not None:
         return Result(item.source, folder / earlier["output"], earlier["report"], resumed=True)
@@ -142,8 +145,7 @@ def _one(item: Item, batch: Batch, digest: str, tell: Progress | None) -> Result
     target = output_path(item.source, item.folder, photo.format, overwrite=batch.overwrite or known)
     outcome = protect(photo, batch.nets, batch.options, album=batch.album, progress=tell)
     report = outcome_to_dict(outcome, bundle=batch.nets.version)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(target, outcome.data)
+    write_atomic(target, outcome.data, overwrite=batch.overwrite or known)
     if batch.with_report:
         write_report(target, outcome, report)
     _journal(folder, {
@@ -159,12 +161,11 @@ def _one(item: Item, batch: Batch, digest: str, tell: Progress | None) -> Result
 
 def write_report(target: Path, outcome: Outcome, report: dict[str, Any]) -> None:
     """The JSON report and the picture, beside a result."""
-    import io
-
-    write_atomic(target.with_name(target.name + ".report.json"), json.dumps(report, indent=1).encode() + b"\n")
+    text = json.dumps(report, indent=1).encode() + b"\n"
+    write_atomic(target.with_name(target.name + ".report.json"), text, overwrite=True)
     buffer = io.BytesIO()
     report_picture(outcome).save(buffer, "PNG")
-    write_atomic(target.with_name(target.name + ".report.png"), buffer.getvalue())
+    write_atomic(target.with_name(target.name + ".report.png"), buffer.getvalue(), overwrite=True)
 
 
 def _read(path: Path) -> bytes:

@@ -109,6 +109,8 @@ def load_recogniser(member: Member, graph: bytes, *, threads: int = 0) -> Recogn
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or os.cpu_count() or 1
     options.log_severity_level = 3
+    # Threads that wait by spinning cost several times as much where the cores are shared.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises unrelated types for a bad graph

@@ -37,8 +37,7 @@ from edge_client.photos import read_photo
 from edge_client.protect import ProtectOptions, protect
 from edge_client.recognisers import Recogniser
 from edge_client.store import BundleStore
-from models.cards import load_card
-from models.store import default_store
+from models.store import default_store, load_card
 from shared.faces.frames import FRAMES
 
 JUDGES = ("mobilefacenet-512", "mobilefacenet-192", "sface", "dlib-resnet")
