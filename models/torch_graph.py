@@ -48,7 +48,7 @@ class TorchGraph(nn.Module):
         if len(inputs) != 1 or len(model.graph.output) != 1:
             raise GoodnoiseError(
                 Code.INVALID_INPUT,
-                f"the graph has {len(inputs)} inputs and {len(model.graph.output)} outputs, expected one each",
+                f"the graph has {len(inputs)} inputs and {len(model.graph.output)} outputs, expected one",
             )
         self._input, self._output = inputs[0], model.graph.output[0].name
         self._steps = _steps(model.graph, keep={*self._keys, self._output})

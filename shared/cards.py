@@ -145,16 +145,13 @@ def card_from_dict(raw: Mapping[str, Any], *, source: str) -> Card:
 
 
 def _mean(raw: object, source: str) -> tuple[float, float, float]:
-    each = (raw, raw, raw) if isinstance(raw, (int, float)) else raw
-    if (
-        not isinstance(each, (list, tuple))
-        or len(each) != 3
-        or not all(isinstance(v, (int, float)) for v in each)
-    ):
+    each = raw if isinstance(raw, (list, tuple)) else (raw, raw, raw)
+    numbers = [float(v) for v in each if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    if len(each) != 3 or len(numbers) != 3:
         raise GoodnoiseError(
             Code.INVALID_INPUT, f"{source}: mean is {raw!r}, expected one number or three (R, G, B)"
         )
-    return (float(each[0]), float(each[1]), float(each[2]))
+    return (numbers[0], numbers[1], numbers[2])
 
 
 def _known_keys(raw: object, part: type, source: str) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """Gradient graphs: reverse mode over ONNX with standard operators only.
 
-`build_gradient_graph` turns a recogniser's forward graph into a plain inference graph that returns loss, input
-gradient and embedding; `store_weights` makes either kind of graph small. Neither needs torch.
+`build_gradient_graph` turns a recogniser's forward graph into a plain inference graph that returns loss,
+input gradient and embedding; `store_weights` makes either kind of graph small. Neither needs torch.
 """
 
 from models.gradients.build import OPSET, build_gradient_graph

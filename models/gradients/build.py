@@ -23,17 +23,19 @@ IR_VERSION = 8  # the oldest that goes with opset 18, so that old runtimes on ph
 def build_gradient_graph(forward: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
     """A plain inference graph for loss, input gradient and embedding of a recogniser.
 
-    Inputs: `face` N 3 S S float32 in [0,1]; `anchors` N K D; `weights` N K. Outputs: `loss` N, the sum over k of
-    weights times cosine(embedding, anchor); `gradient` N 3 S S, the gradient of an image's loss for that image;
-    `embedding` N D as the forward graph gives it. Standard operators of opset 18 only. An attack ascends the loss:
-    weights -1/K dodge, +1/K impersonate, 0 leave an anchor out. The same input gives the same bytes.
+    Inputs: `face` N 3 S S float32 in [0,1]; `anchors` N K D; `weights` N K. Outputs: `loss` N, the sum over k
+        of weights times cosine(embedding, anchor); `gradient` N 3 S S, the gradient of an image's loss for
+        that image; `embedding` N D as the forward graph gives it. Standard operators of opset 18 only. An
+        attack ascends the loss: weights -1/K dodge, +1/K impersonate, 0 leave an anchor out. The same input
+        gives the same bytes.
 
     Args:
         forward: a model `face` N C S S -> embedding N D, with fixed C and S; batch norm is folded here.
         name: the graph's name.
 
     Raises:
-        GoodnoiseError: INVALID_INPUT naming the operator, node and reason when the model cannot be differentiated.
+        GoodnoiseError: INVALID_INPUT naming the operator, node and reason when the model cannot be
+            differentiated.
     """
     graph = simplified_graph(forward)
     _name_tensors(graph)
@@ -45,14 +47,16 @@ def build_gradient_graph(forward: onnx.ModelProto, *, name: str) -> onnx.ModelPr
     _reverse(graph, ctx)
     gradient = ctx.gradient(graph.source)
     if gradient is None:
-        raise GoodnoiseError(Code.INVALID_INPUT, "the embedding does not depend on the face; nothing to differentiate")
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, "the embedding does not depend on the face; nothing to differentiate"
+        )
     ctx.nodes.append(helper.make_node("Identity", [loss], ["loss"], name="loss"))
     ctx.nodes.append(helper.make_node("Identity", [gradient], ["gradient"], name="gradient"))
     return _assemble(graph, ctx, name=name, dims=dims, source=_sha256(forward))
 
 
 def _name_tensors(graph: Graph) -> None:
-    """Input `face`, output `embedding`, everything between `f/...`: no name of the origin meets one of ours."""
+    """Input `face`, output `embedding`, the rest `f/...`: no name of the origin meets one of ours."""
     names = {graph.source: "face", graph.result: "embedding", "": ""}
     for node in graph.nodes:
         for index, name in enumerate(node.input):
@@ -109,7 +113,10 @@ def _assemble(graph: Graph, ctx: Context, *, name: str, dims: int, source: str) 
         [numpy_helper.from_array(value, key) for key, value in constants.items()],
     )
     model = helper.make_model(
-        proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="goodnoise"
+        proto,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="goodnoise",
     )
     helper.set_model_props(model, {"producer": "goodnoise", "opset": str(OPSET), "source_sha256": source})
     onnx.checker.check_model(model, full_check=True)

@@ -1,4 +1,4 @@
-"""What a rule sees: facts about the forward graph, gradients that arrived, and a way to emit backward nodes."""
+"""What a rule sees: the forward graph's facts, gradients that arrived, and a way to emit backward nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Context:
     """State of one reverse pass.
 
     Args:
-        graph: the forward graph; rules may add outputs to its nodes (indices of a max pool) but change nothing else.
+        graph: the forward graph; rules may add outputs to its nodes (indices of a max pool) but change
+            nothing else.
         tensors: shape and dtype of all forward tensors.
         active: tensors that depend on the input through differentiable operators.
     """
@@ -100,11 +101,11 @@ class Context:
             node.output[index] = f"{node.output[0]}:{index}"
         return node.output[index]
 
-    def emit(self, op_type: str, *inputs: str, **attrs: Any) -> str:
+    def emit(self, op_type: str, *inputs: str, **attrs: Any) -> str:  # noqa: ANN401 - ONNX attributes are of many types
         """Emit a node with one output; the output's name."""
         return self.emit_many(op_type, *inputs, outputs=1, **attrs)[0]
 
-    def emit_many(self, op_type: str, *inputs: str, outputs: int, **attrs: Any) -> list[str]:
+    def emit_many(self, op_type: str, *inputs: str, outputs: int, **attrs: Any) -> list[str]:  # noqa: ANN401 - as above
         """Emit a node with several outputs; their names."""
         label = f"b{len(self.nodes)}/{op_type}"
         names = [label] if outputs == 1 else [f"{label}:{index}" for index in range(outputs)]
@@ -179,7 +180,9 @@ class Context:
         target = self.shape(like)
         missing = len(shape) - len(target)
         padded = (1,) * missing + target
-        axes = tuple(i for i, (wide, dim) in enumerate(zip(shape, padded, strict=True)) if dim == 1 and wide != 1)
+        axes = tuple(
+            i for i, (wide, dim) in enumerate(zip(shape, padded, strict=True)) if dim == 1 and wide != 1
+        )
         if axes:
             gradient = self.reduce_sum(gradient, axes)
         return self.reshape_like(gradient, like) if missing else gradient

@@ -1,9 +1,9 @@
-"""The adjoint of a convolution, from the one stored copy of its weights, in the form that ONNX Runtime runs fastest.
+"""The adjoint of a convolution, from the one stored copy of its weights, as ONNX Runtime runs it fastest.
 
-Measured on one core of an x86 server (ms for the shapes of the zoo): with stride 1 a Conv with flipped weights takes
-0.7 of a ConvTranspose; with stride 2 a ConvTranspose is best for dense weights, and for grouped ones a Conv over the
-gradient with zeros between its elements (0.4 for 0.57). Flipped weights are derived inside the graph from the same
-initialiser; ONNX Runtime folds them when it loads the file.
+Measured on one core of an x86 server (ms for the shapes of the zoo): with stride 1 a Conv with flipped
+weights takes 0.7 of a ConvTranspose; with stride 2 a ConvTranspose is best for dense weights, and for grouped
+ones a Conv over the gradient with zeros between its elements (0.4 for 0.57). Flipped weights are derived
+inside the graph from the same initialiser; ONNX Runtime folds them when it loads the file.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Channels:
 def windows_of(
     node: onnx.NodeProto, kernel: Sequence[int], sizes: Sequence[int], steps: Sequence[int]
 ) -> list[Window]:
-    """Windows of a Conv or a pool with `auto_pad` made explicit; sizes and steps are H W of input and output."""
+    """Windows of a Conv or pool, `auto_pad` made explicit; sizes and steps are H W of input and output."""
     attrs = attributes(node)
     rank = len(kernel)
     strides, dilations = attrs.get("strides", [1] * rank), attrs.get("dilations", [1] * rank)
@@ -77,7 +77,9 @@ def windows_of(
             begin = end = 0
         windows.append(Window(k, s, d, begin, end, sizes[axis], steps[axis]))
     if min(*sizes, *steps) < 1:
-        raise unsupported(node, f"its spatial sizes {list(sizes)} -> {list(steps)} must be fixed; state the input's size")
+        raise unsupported(
+            node, f"its spatial sizes {list(sizes)} -> {list(steps)} must be fixed; state the input's size"
+        )
     return windows
 
 
@@ -108,7 +110,9 @@ def conv_adjoint(
 
 def _covers(windows: Sequence[Window]) -> bool:
     """Whether the kernel covers the whole input, once."""
-    return all(w.steps == 1 and w.begin == w.end == 0 and w.size == w.kernel and w.dilation == 1 for w in windows)
+    return all(
+        w.steps == 1 and w.begin == w.end == 0 and w.size == w.kernel and w.dilation == 1 for w in windows
+    )
 
 
 def _flipped(ctx: Context, gradient: str, weight: str, windows: Sequence[Window], channels: Channels) -> str:
@@ -140,7 +144,7 @@ def _flipped_weight(ctx: Context, weight: str, windows: Sequence[Window], channe
 
 
 def _spread(ctx: Context, gradient: str, windows: Sequence[Window]) -> str:
-    """Zeros between the elements, N M *(steps * stride): repeat each element, and mask all copies but the first."""
+    """Zeros between the elements, N M *(steps * stride): repeat each, and mask all copies but the first."""
     repeats = ctx.literal(np.array([1, 1, *(window.stride for window in windows)], np.float32))
     repeated = ctx.emit(
         "Resize",

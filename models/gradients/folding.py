@@ -11,11 +11,13 @@ from models.gradients.shapes import run_graph
 
 __all__ = ["fold_batch_norms", "fold_constants", "remove_identities"]
 
-_RANDOM = frozenset("Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split())
+_RANDOM = frozenset(
+    ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
+)
 
 
 def fold_constants(graph: Graph) -> None:
-    """Replace what depends on constants alone (weights behind DequantizeLinear, shape arithmetic) by its value."""
+    """Replace what depends on constants alone (weights behind DequantizeLinear, shapes) by its value."""
     known, fixed = set(graph.constants) | {""}, []
     for node in graph.nodes:
         plain = node.op_type not in _RANDOM and not any(item.type == item.GRAPH for item in node.attribute)
@@ -70,7 +72,9 @@ def fold_batch_norms(graph: Graph) -> None:
 def _absorb(graph: Graph, layer: onnx.NodeProto, norm: onnx.NodeProto) -> bool:
     """Scale the layer's weights and shift its bias; False when it is of another kind or not constant."""
     names = [*layer.input[1:], *norm.input[1:]]
-    if layer.op_type not in ("Conv", "ConvTranspose", "Gemm") or not all(name in graph.constants for name in names):
+    if layer.op_type not in ("Conv", "ConvTranspose", "Gemm") or not all(
+        name in graph.constants for name in names
+    ):
         return False
     if attributes(norm).get("training_mode", 0) or attributes(layer).get("beta", 1.0) != 1.0:
         return False

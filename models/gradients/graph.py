@@ -1,4 +1,4 @@
-"""A forward graph as plain lists: what the passes over it (folding, rewriting, reverse mode) read and change."""
+"""A forward graph as plain lists, for the passes over it: folding, rewriting, reverse mode."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
@@ -65,7 +64,7 @@ class Graph:
             self.result = new
 
     def to_model(self, outputs: list[str] | None = None) -> onnx.ModelProto:
-        """A model of this graph with batch dimension `N`; `outputs` replaces the result, without stated shapes."""
+        """A model of this graph with batch dimension `N`; `outputs` replaces the result."""
         face = helper.make_tensor_value_info(self.source, self.dtype, ["N", *self.size])
         if outputs is None:
             shown = [helper.make_tensor_value_info(self.result, self.dtype, ["N", *self.dims])]
@@ -74,12 +73,15 @@ class Graph:
         constants = [numpy_helper.from_array(value, name) for name, value in self.constants.items()]
         graph = helper.make_graph(self.nodes, "forward", [face], shown, constants)
         return helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=10, producer_name="goodnoise"
+            graph,
+            opset_imports=[helper.make_opsetid("", self.opset)],
+            ir_version=10,
+            producer_name="goodnoise",
         )
 
 
 def graph_from_model(model: onnx.ModelProto) -> Graph:
-    """Read a forward model with one image input N C H W and one output; names, comments and values are copied.
+    """Read a forward model with one image input N C H W and one output; nothing of it is changed later.
 
     Raises:
         GoodnoiseError: INVALID_INPUT when the inputs or outputs are not of this kind.
@@ -89,7 +91,9 @@ def graph_from_model(model: onnx.ModelProto) -> Graph:
     inputs = [item for item in proto.input if item.name not in constants]
     if len(inputs) != 1 or len(proto.output) != 1:
         names = f"inputs {[item.name for item in inputs]}, outputs {[item.name for item in proto.output]}"
-        raise GoodnoiseError(Code.INVALID_INPUT, f"a forward graph has one input and one output; this one has {names}")
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"a forward graph has one input and one output; this one has {names}"
+        )
     opset = max((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), default=0)
     nodes = [_copy(node) for node in proto.node]
     dtype, size = _image_input(inputs[0])

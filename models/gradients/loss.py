@@ -14,8 +14,8 @@ def emit_loss(ctx: Context, embedding: str) -> tuple[str, str]:
     """Emit loss N = sum over k of weights N K times the cosine of embedding N D and anchors N K D.
 
     Returns:
-        Names of the loss and of its gradient for the embedding: with e = x/|x| and v = sum_k w_k a_k/|a_k|, the loss
-        is v . e and the gradient (v - (v . e) e) / |x|.
+        Names of the loss and of its gradient for the embedding: with e = x/|x| and v = sum_k w_k a_k/|a_k|,
+        the loss is v . e and the gradient (v - (v . e) e) / |x|.
     """
     length = _length(ctx, embedding, axis=1)
     unit = ctx.divide(embedding, length)

@@ -1,7 +1,7 @@
 """Backward rules of activations.
 
-Masks are made by a comparison and a Cast, or by Where with small branches: the forms that ONNX Runtime runs fast.
-At the kinks the slope is torch's.
+Masks are made by a comparison and a Cast, or by Where with small branches: the forms that ONNX Runtime runs
+fast. At the kinks the slope is torch's.
 """
 
 from __future__ import annotations

@@ -54,16 +54,20 @@ def _average_pool(node: onnx.NodeProto, ctx: Context) -> None:
     if attrs.get("ceil_mode", 0):
         raise unsupported(node, "ceil_mode must be 0; pad explicitly")
     windows = _windows(node, ctx, tuple(attrs["kernel_shape"]))
-    gradient = ctx.divide(ctx.upstream(node), _counts(ctx, windows, bool(attrs.get("count_include_pad", 0))))
+    gradient = ctx.divide(
+        ctx.upstream(node), _counts(ctx, windows, padding_counts=bool(attrs.get("count_include_pad", 0)))
+    )
     channels = ctx.shape(node.input[0])[1]
     if all(w.stride == w.kernel and w.begin == w.end == 0 and w.size == w.steps * w.stride for w in windows):
         ctx.give(node.input[0], _repeat(ctx, gradient, windows, channels))
         return
     ones = ctx.emit("Expand", ctx.number(1.0), ctx.ints(channels, 1, *(window.kernel for window in windows)))
-    ctx.give(node.input[0], conv_adjoint(ctx, gradient, ones, windows, Channels(channels, channels, channels)))
+    ctx.give(
+        node.input[0], conv_adjoint(ctx, gradient, ones, windows, Channels(channels, channels, channels))
+    )
 
 
-def _counts(ctx: Context, windows: list[Window], padding_counts: bool) -> str:  # noqa: FBT001 - the attribute's own meaning
+def _counts(ctx: Context, windows: list[Window], *, padding_counts: bool) -> str:
     """How many pixels each output averages: a number, or 1 1 *steps where windows hang over the edge."""
     counts: Array = np.ones(())
     for window in windows:

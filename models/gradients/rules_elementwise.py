@@ -1,6 +1,7 @@
 """Backward rules of arithmetic that acts on each element, with broadcasting.
 
-A rule emits, for every input that wants one, the gradient that follows from the gradients of the node's outputs.
+A rule emits, for every input that wants one, the gradient that follows from the gradients of the node's
+outputs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Backward rules of normalisation layers in inference: batch norm is affine, the others use the image's own moments."""
+"""Backward rules of normalisation layers in inference.
+
+Batch norm is affine then; the others use the image's own moments.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ def _layer_normalization(node: onnx.NodeProto, ctx: Context) -> None:
     axes = tuple(range(first, len(ctx.shape(node.input[0]))))
     inverse = ctx.output(node, 2)
     unit = ctx.multiply(ctx.subtract(node.input[0], ctx.output(node, 1)), inverse)
-    ctx.give(node.input[0], _through_moments(ctx, ctx.multiply(ctx.upstream(node), node.input[1]), unit, inverse, axes))
+    ctx.give(
+        node.input[0],
+        _through_moments(ctx, ctx.multiply(ctx.upstream(node), node.input[1]), unit, inverse, axes),
+    )
 
 
 def _instance_normalization(node: onnx.NodeProto, ctx: Context) -> None:

@@ -108,7 +108,9 @@ def _slice(node: onnx.NodeProto, ctx: Context) -> None:
         if shape[axis] < 0 and (int(starts[place]), step) == (0, 1) and int(stops[place]) >= 2**31 - 1:
             continue
         axis = axis_of(ctx, node, axis)  # noqa: PLW2901 - the same axis, counted from the front
-        kept = range(shape[axis])[slice(int(starts[place]), _stop(int(stops[place]), shape[axis], step), step)]
+        kept = range(shape[axis])[
+            slice(int(starts[place]), _stop(int(stops[place]), shape[axis], step), step)
+        ]
         gradient = _place(ctx, gradient, axis, list(kept), (len(shape), shape[axis]))
     ctx.give(node.input[0], gradient)
 
@@ -173,7 +175,7 @@ def _space_to_depth(node: onnx.NodeProto, ctx: Context) -> None:
 
 
 def _resize(node: onnx.NodeProto, ctx: Context) -> None:
-    """Resizing is linear and works on each axis alone: multiply each axis by the transposed matrix of its resize."""
+    """Resizing is linear, axis by axis: multiply each by the transposed matrix of its resize."""
     ctx.refuse(node, 1, 2, 3)
     before, after = ctx.shape(node.input[0]), ctx.shape(node.output[0])
     if attributes(node).get("coordinate_transformation_mode") == "tf_crop_and_resize":
@@ -181,7 +183,9 @@ def _resize(node: onnx.NodeProto, ctx: Context) -> None:
     gradient = ctx.upstream(node)
     for axis, (old, new) in enumerate(zip(before, after, strict=True)):
         if old != new:
-            gradient = _along(ctx, gradient, axis_of(ctx, node, axis), _resize_matrix(node, ctx, axis).T, len(before))
+            gradient = _along(
+                ctx, gradient, axis_of(ctx, node, axis), _resize_matrix(node, ctx, axis).T, len(before)
+            )
     ctx.give(node.input[0], gradient)
 
 
@@ -207,7 +211,8 @@ def _resize_matrix(node: onnx.NodeProto, ctx: Context, axis: int) -> Array:
         copy.input.extend(["units", "", "", "sizes"])
     graph = Graph([copy], constants, "units", "resized", (1, old, old), 18)
     units = np.eye(old, dtype=np.float32)[None, None]
-    return run_graph(graph, ["resized"], {"units": units})["resized"][0, 0]
+    resized = run_graph(graph, ["resized"], {"units": units})["resized"]
+    return np.asarray(resized[0, 0])
 
 
 RULES = {

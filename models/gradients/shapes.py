@@ -1,7 +1,7 @@
 """Shapes of all tensors of a forward graph, found by running it on two batch sizes.
 
-Shape inference loses the batch dimension behind Reshape and Shape arithmetic; two runs give every dimension as a
-number or as a multiple of N, whatever operators the graph holds.
+Shape inference loses the batch dimension behind Reshape and Shape arithmetic; two runs give every dimension
+as a number or as a multiple of N, whatever operators the graph holds.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def run_graph(graph: Graph, outputs: list[str], feeds: dict[str, Array]) -> dict
     except Exception as error:  # the runtime's exceptions share no base class
         raise GoodnoiseError(
             Code.INVALID_INPUT,
-            f"the forward graph does not run on a batch of any size; make its batch dimension dynamic ({error})",
+            f"the forward graph does not run on every batch size; make its batch dimension dynamic ({error})",
         ) from error
     return dict(zip(outputs, values, strict=True))
 

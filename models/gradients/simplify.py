@@ -1,4 +1,4 @@
-"""From any exporter's forward model to the form that reverse mode starts from: opset 18, folded, rewritten."""
+"""From an exporter's forward model to what reverse mode starts from: opset 18, folded, rewritten."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ NEWEST_OPSET = 24  # the operators of the table mean the same up to here, but fo
 
 
 def simplify(forward: onnx.ModelProto) -> onnx.ModelProto:
-    """The same network, folded and with the operators that ONNX Runtime runs fast; for files that only run forward.
+    """The same network, folded and with operators that ONNX Runtime runs fast; also for forward use alone.
 
     Raises:
-        GoodnoiseError: INVALID_INPUT when the model has not one image input and one output, or an unknown opset.
+        GoodnoiseError: INVALID_INPUT when the model has not one image input and one output, or an unknown
+            opset.
     """
     graph = simplified_graph(forward)
     model = graph.to_model()
@@ -45,7 +46,7 @@ def simplified_graph(forward: onnx.ModelProto) -> Graph:
 
 
 def _to_opset(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Older operators are converted; newer ones keep their meaning, and the check at the end refuses what does not."""
+    """Older operators are converted; newer ones keep their meaning, or the check at the end refuses them."""
     version = max((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), default=0)
     if version > NEWEST_OPSET:
         raise GoodnoiseError(Code.INVALID_INPUT, f"opset {version} is unknown; export with opset {OPSET}")
@@ -55,7 +56,8 @@ def _to_opset(model: onnx.ModelProto) -> onnx.ModelProto:
         return version_converter.convert_version(model, OPSET)
     except Exception as error:  # the converter's exceptions share no base class
         raise GoodnoiseError(
-            Code.INVALID_INPUT, f"opset {version} cannot be converted to {OPSET}; export with opset {OPSET} ({error})"
+            Code.INVALID_INPUT,
+            f"opset {version} cannot be converted to {OPSET}; export with opset {OPSET} ({error})",
         ) from error
 
 
@@ -78,7 +80,7 @@ def _number(graph: Graph, value: float) -> str:
 
 
 def _prelu(graph: Graph, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-    """x * (x > 0 ? 1 : slope): several times faster than ONNX Runtime's PRelu, and reverse mode needs that factor too."""
+    """As x * (x > 0 ? 1 : slope): several times faster than PRelu, and reverse mode needs the factor too."""
     stem = node.output[0]
     condition, factor = f"{stem}/positive", f"{stem}/factor"
     return [
@@ -89,7 +91,7 @@ def _prelu(graph: Graph, node: onnx.NodeProto) -> list[onnx.NodeProto]:
 
 
 def _gelu(graph: Graph, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-    """x (1 + erf(x / sqrt 2)) / 2, or with tanh(sqrt(2/pi) (x + 0.044715 x^3)) for erf."""
+    """As x (1 + erf(x / sqrt 2)) / 2, or with tanh(sqrt(2/pi) (x + 0.044715 x^3)) for erf."""
     stem, source = node.output[0], node.input[0]
     steps = [("Mul", [source, _number(graph, math.sqrt(0.5))]), ("Erf", [f"{stem}/0"])]
     if attributes(node).get("approximate", "none") == "tanh":

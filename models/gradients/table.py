@@ -36,8 +36,21 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 
 # Piecewise constant, or about shapes: no gradient passes.
 FLAT = frozenset(
-    "And ArgMax ArgMin Ceil ConstantOfShape Equal Floor Greater GreaterOrEqual IsInf IsNaN Less LessOrEqual NonZero Not "
-    "Or Range Round Shape Sign Size Xor".split()
+    (
+        *(
+            "And",
+            "ArgMax",
+            "ArgMin",
+            "Ceil",
+            "ConstantOfShape",
+            "Equal",
+            "Floor",
+            "Greater",
+            "GreaterOrEqual",
+        ),
+        *("IsInf", "IsNaN", "Less", "LessOrEqual", "NonZero", "Not", "Or", "Range", "Round", "Shape", "Sign"),
+        *("Size", "Xor"),
+    )
 )
 
 # Gelu is rewritten in terms of the table before the reverse pass.
