@@ -188,13 +188,17 @@ def agent(
     token_file: Annotated[
         Path | None, typer.Option("--token-file", help="On loopback: where to write the token that callers must send.")
     ] = None,
+    ca: CaFile = None,
     threads: Threads = 0,
 ) -> None:
     """Serve protect, check and update to apps on this device, over local gRPC."""
     from edge_client.agent.server import serve_agent
 
+    def announce(text: str) -> None:
+        _err.print(text, markup=False, highlight=False, soft_wrap=True)  # programs read the address
+
     with _errors(as_json=False):
-        serve_agent(listen, token_file=token_file, threads=threads, announce=_err.print)
+        serve_agent(listen, token_file=token_file, threads=threads, ca=ca, announce=announce)
 
 
 def main() -> None:
