@@ -18,6 +18,7 @@ __all__ = [
     "per_image",
     "scatter_add",
     "take",
+    "zeros",
 ]
 
 # Any array of the Array API standard (NumPy, torch, ...). The standard has no type for it yet.
@@ -36,6 +37,11 @@ def like(values: npt.ArrayLike, array: Array) -> Array:
         return np.asarray(values, dtype=array.dtype)
     # A copy, since torch cannot mark an array as read-only and warns about it.
     return xp.asarray(np.array(values), dtype=array.dtype, device=device(array))
+
+
+def zeros(shape: tuple[int, ...], array: Array) -> Array:
+    """Zeros of the same library, type and device as `array`."""
+    return array_namespace(array).zeros(shape, dtype=array.dtype, device=device(array))
 
 
 def is_numpy(array: Array) -> bool:

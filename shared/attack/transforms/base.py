@@ -147,5 +147,5 @@ def _where(coins: np.ndarray[Any, np.dtype[np.bool_]], yes: Array, no: Array) ->
     if coins.all():
         return yes
     xp = namespace(no)
-    parts = [yes[i] if coin else no[i] for i, coin in enumerate(coins)]
+    parts = [yes[i, ...] if coin else no[i, ...] for i, coin in enumerate(coins)]
     return xp.stack(parts)

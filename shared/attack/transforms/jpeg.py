@@ -94,13 +94,13 @@ class Jpeg:
     def pull_back(self, x: Array, params: Params) -> tuple[Array, Callable[[Array], Array]]:
         """The images after saving and loading, and their adjoint with what it needs of the way there."""
         xp = namespace(x)
-        codecs = [_Codec(x[i], plan, self.rounding) for i, plan in enumerate(params)]
+        codecs = [_Codec(x[i, ...], plan, self.rounding) for i, plan in enumerate(params)]
         decoded = xp.stack([codec.decoded for codec in codecs])
 
         def back(gradient: Array) -> Array:
             within = (decoded >= 0.0) & (decoded <= 1.0)
             passed = xp.where(within, gradient, xp.zeros_like(gradient))
-            return xp.stack([codec.adjoint(passed[i]) for i, codec in enumerate(codecs)])
+            return xp.stack([codec.adjoint(passed[i, ...]) for i, codec in enumerate(codecs)])
 
         return xp.clip(decoded, 0.0, 1.0), back
 

@@ -56,7 +56,7 @@ class Mirror:
     def apply(self, x: Array, params: Params) -> Array:
         """Mirrored where the coin says so."""
         xp = namespace(x)
-        return xp.stack([xp.flip(x[i], axis=-1) if coin else x[i] for i, coin in enumerate(params)])
+        return xp.stack([xp.flip(x[i, ...], axis=-1) if coin else x[i, ...] for i, coin in enumerate(params)])
 
     def adjoint(self, gradient: Array, x: Array, params: Params) -> Array:
         """Mirrored back."""

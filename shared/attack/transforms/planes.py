@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from shared.attack.arrays import Array, like, namespace
+from shared.attack.arrays import Array, like, namespace, zeros
 from shared.attack.transforms import matrices
 
 __all__ = ["Halved", "Plane", "Whole", "blocks_to_plane", "plane_to_blocks"]
@@ -107,8 +107,7 @@ class Whole:
 
     def leave_adjoint(self, gradient: Array) -> Array:
         """Zero where the padding was cut off."""
-        zeros = namespace(gradient).zeros
-        full = like(zeros((gradient.shape[0], *self._full)), gradient)
+        full = zeros((gradient.shape[0], *self._full), gradient)
         full[:, : self._size[0], : self._size[1]] = gradient
         return full
 

@@ -36,12 +36,12 @@ class Separable:
 
     def apply(self, x: Array, params: Params) -> Array:
         """Rows @ x @ columns^T of each image, and the fill where nothing of it lies."""
-        return namespace(x).stack([_forward(x[i], axes) for i, axes in enumerate(params)])
+        return namespace(x).stack([_forward(x[i, ...], axes) for i, axes in enumerate(params)])
 
     def adjoint(self, gradient: Array, x: Array, params: Params) -> Array:
         """rows^T @ gradient @ columns of each image."""
         xp = namespace(gradient)
-        return xp.stack([_backward(gradient[i], axes) for i, axes in enumerate(params)])
+        return xp.stack([_backward(gradient[i, ...], axes) for i, axes in enumerate(params)])
 
 
 def _forward(image: Array, axes: Axes | None) -> Array:

@@ -48,11 +48,13 @@ class BlockShuffle:
 
     def apply(self, x: Array, params: Params) -> Array:
         """The shuffled images."""
-        return namespace(x).stack([samples.apply(x[i]) for i, samples in enumerate(params)])
+        return namespace(x).stack([samples.apply(x[i, ...]) for i, samples in enumerate(params)])
 
     def adjoint(self, gradient: Array, x: Array, params: Params) -> Array:
         """Each gradient back at the pixels that it came from."""
-        return namespace(gradient).stack([samples.adjoint(gradient[i]) for i, samples in enumerate(params)])
+        return namespace(gradient).stack(
+            [samples.adjoint(gradient[i, ...]) for i, samples in enumerate(params)]
+        )
 
     def _draw_one(self, rng: np.random.Generator, height: int, width: int) -> Samples:
         x, y, *bounds = (np.empty((height, width)) for _ in range(6))

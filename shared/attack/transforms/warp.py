@@ -59,11 +59,11 @@ class _Sampler:
 
     def apply(self, x: Array, params: Params) -> Array:
         """Sampled images N C S S; black where a point lies outside."""
-        return namespace(x).stack([_forward(x[i], one) for i, one in enumerate(params)])
+        return namespace(x).stack([_forward(x[i, ...], one) for i, one in enumerate(params)])
 
     def adjoint(self, gradient: Array, x: Array, params: Params) -> Array:
         """Each gradient added up at the pixels that it was sampled from."""
-        return namespace(gradient).stack([_backward(gradient[i], one) for i, one in enumerate(params)])
+        return namespace(gradient).stack([_backward(gradient[i, ...], one) for i, one in enumerate(params)])
 
 
 def _forward(image: Array, one: _Sampled) -> Array:

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image
+
+from shared.attack.keys import Keys
+from shared.attack.transforms import (
+    Affine,
+    BlockShuffle,
+    Blur,
+    Chain,
+    Jitter,
+    Jpeg,
+    Maybe,
+    Mirror,
+    Noise,
+    Pad,
+    Resize,
+    Warp,
+    matrices,
+)
+from shared.attack.transforms.base import out_shape
+from shared.attack.transforms.jpeg import quantisation
+
+Images = npt.NDArray[np.float32]
+KEYS = Keys(0, (3,))
+
+
+def _smooth_photo(rng: np.random.Generator, height: int, width: int) -> npt.NDArray[np.uint8]:
+    noise = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    soft = cv2.GaussianBlur(noise, (0, 0), 2.5).astype(np.float64)
+    return np.clip((soft - 128) * 2.5 + 128, 0, 255).astype(np.uint8)
+
+
+def _batch(photo: npt.NDArray[np.uint8]) -> Images:
+    return photo.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("out", "length"), [(17, 40), (40, 17), (33, 33), (5, 64)])
+@pytest.mark.parametrize("antialias", [False, True])
+def test_bilinear_matrices_agree_with_torch(out: int, length: int, antialias: bool) -> None:
+    rows = torch.eye(length)[None, :, None, :]
+    theirs = torch.nn.functional.interpolate(rows, size=(1, out), mode="bilinear", antialias=antialias)
+    ours = matrices.bilinear(out, length, antialias=antialias)
+    np.testing.assert_allclose(ours, theirs[0, :, 0].numpy().T, atol=2e-5)
+
+
+def test_area_matrices_agree_with_opencv(rng: np.random.Generator) -> None:
+    line = rng.random((50, 1)).astype(np.float32)
+    theirs = cv2.resize(line, (1, 23), interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(matrices.area(23, 50) @ line, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.7, 1.0, 1.6, 0.3])
+def test_warp_agrees_with_opencv(rng: np.random.Generator, scale: float) -> None:
+    photo = _smooth_photo(rng, 90, 80)
+    angle = np.deg2rad(12)
+    matrix = np.array(
+        [
+            [scale * np.cos(angle), -scale * np.sin(angle), 3.0],
+            [scale * np.sin(angle), scale * np.cos(angle), -2.0],
+        ]
+    )
+    warp = Warp(matrix, 28)
+    ours = warp.apply(_batch(photo), warp.draw(KEYS, (1, 3, 90, 80)))[0].transpose(1, 2, 0)
+    if scale < 0.5:
+        size = (round(80 * 2 * scale), round(90 * 2 * scale))
+        small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+        step = np.array([80 / size[0], 90 / size[1]])
+        back = np.vstack([np.column_stack([np.diag(step), step / 2 - 0.5]), [0, 0, 1]])
+        photo, matrix = small, (np.vstack([matrix, [0, 0, 1]]) @ back)[:2]
+    theirs = cv2.warpAffine(photo, matrix, (28, 28), flags=cv2.INTER_LINEAR) / 255.0
+    assert np.abs(ours - theirs).mean() < 0.003
+    assert np.abs(ours - theirs).max() < 0.06
+
+
+def test_each_image_has_its_own_matrix_and_its_own_jitter(rng: np.random.Generator) -> None:
+    x = rng.random((2, 3, 20, 20)).astype(np.float32)
+    maps = np.array([[[1, 0, 0], [0, 1, 0]], [[1, 0, -4], [0, 1, -3]]], dtype=np.float64)
+    plain = Warp(maps, 10)
+    y = plain.apply(x, plain.draw(Keys(0, (1, 2)), x.shape))
+    np.testing.assert_allclose(y[0], x[0, :, :10, :10], atol=1e-6)
+    np.testing.assert_allclose(y[1], x[1, :, 3:13, 4:14], atol=1e-6)
+
+    shaken = Warp(maps, 10, Jitter(0.1, 5, 0.1))
+    both = shaken.apply(x, shaken.draw(Keys(0, (1, 2)), x.shape))
+    alone = Warp(maps[1], 10, Jitter(0.1, 5, 0.1))
+    np.testing.assert_array_equal(both[1:], alone.apply(x[1:], alone.draw(Keys(0, (2,)), x[1:].shape)))
+    assert np.abs(both[0] - y[0]).max() > 0.01
+
+
+def test_a_small_warp_in_place_keeps_the_middle(rng: np.random.Generator) -> None:
+    x = _batch(_smooth_photo(rng, 41, 41))
+    affine = Affine(Jitter(rotation=10.0))
+    y = affine.apply(x, affine.draw(KEYS, x.shape))
+    np.testing.assert_allclose(y[..., 20, 20], x[..., 20, 20], atol=1e-4)
+    assert np.abs(y - x).max() > 0.05
+
+
+def test_jitter_stays_within_its_bounds() -> None:
+    jitter = Jitter(0.1, 8.0, 0.05)
+    middle = np.array([55.5, 55.5, 1.0])
+    moved, turned, scaled = [], [], []
+    for i in range(300):
+        matrix = jitter.draw(Keys(0, (i,)).rng(0), 112, 112)
+        moved.append(np.abs((matrix @ middle - middle)[:2]).max() / 112)
+        scaled.append(abs(np.hypot(matrix[0, 0], matrix[1, 0]) - 1))
+        turned.append(abs(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))))
+    assert 0.04 < max(moved) <= 0.05 + 1e-9
+    assert 0.08 < max(scaled) <= 0.1 + 1e-9
+    assert 7.0 < max(turned) <= 8.0 + 1e-9
+
+
+@pytest.mark.parametrize("quality", [30, 75, 95])
+@pytest.mark.parametrize("halved", [False, True])
+@pytest.mark.parametrize("size", [(96, 80), (75, 93)])
+def test_jpeg_does_what_libjpeg_does(
+    rng: np.random.Generator, quality: int, halved: bool, size: tuple[int, int]
+) -> None:
+    photo = _smooth_photo(rng, *size)
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, "JPEG", quality=quality, subsampling=2 if halved else 0)
+    theirs = np.asarray(Image.open(file), dtype=np.float64)
+
+    jpeg = Jpeg(quality, quality, halve_chroma=float(halved))
+    x = _batch(photo)
+    ours = jpeg.apply(x, jpeg.draw(KEYS, x.shape))[0].transpose(1, 2, 0) * 255.0
+
+    lost = np.abs(theirs - photo).mean()
+    assert np.abs(ours - theirs).mean() < max(0.35 * lost, 1.0)
+    assert np.abs((ours - theirs).mean()) < 0.2
+
+
+def test_jpeg_tables_are_those_that_pillow_writes() -> None:
+    for quality in (10, 49, 50, 85, 100):
+        file = io.BytesIO()
+        Image.new("RGB", (16, 16)).save(file, "JPEG", quality=quality)
+        tables = Image.open(file).quantization  # type: ignore[attr-defined]
+        ours = quantisation(quality)
+        assert sorted(tables[0]) == sorted(ours[0].ravel())
+        assert sorted(tables[1]) == sorted(ours[1].ravel())
+
+
+def test_jpeg_takes_grey_pictures(rng: np.random.Generator) -> None:
+    x = rng.random((1, 1, 20, 20)).astype(np.float32)
+    y = Jpeg(50, 50).apply(x, Jpeg(50, 50).draw(KEYS, x.shape))
+    assert y.shape == x.shape
+    assert 0.001 < np.abs(y - x).mean() < 0.3
+
+
+def test_shuffling_without_turning_moves_every_pixel_and_loses_none(rng: np.random.Generator) -> None:
+    x = rng.random((1, 3, 17, 23)).astype(np.float32)
+    shuffle = BlockShuffle(3, 0.0)
+    y = shuffle.apply(x, shuffle.draw(KEYS, x.shape))
+    np.testing.assert_array_equal(np.sort(y, axis=None), np.sort(x, axis=None))
+    assert np.abs(y - x).max() > 0
+
+
+def test_one_block_without_turning_is_the_image(rng: np.random.Generator) -> None:
+    x = rng.random((1, 3, 9, 9)).astype(np.float32)
+    np.testing.assert_array_equal(BlockShuffle(1, 0.0).apply(x, BlockShuffle(1, 0.0).draw(KEYS, x.shape)), x)
+
+
+def test_a_blur_keeps_a_flat_image_and_softens_an_edge() -> None:
+    flat = np.full((1, 1, 12, 12), 0.7, dtype=np.float32)
+    blur = Blur(1.5, 1.5)
+    params = blur.draw(KEYS, flat.shape)
+    np.testing.assert_allclose(blur.apply(flat, params), flat, atol=1e-6)
+    edge = flat.copy()
+    edge[..., 6:] = 0.1
+    assert np.abs(np.diff(blur.apply(edge, params), axis=-1)).max() < 0.25
+
+
+def test_noise_has_the_strength_asked_for() -> None:
+    x = np.full((1, 3, 64, 64), 0.5, dtype=np.float32)
+    noise = Noise(5.0, 5.0)
+    assert np.std(noise.apply(x, noise.draw(KEYS, x.shape)) - x) * 255 == pytest.approx(5.0, rel=0.05)
+
+
+def test_a_mirror_exchanges_left_and_right(rng: np.random.Generator) -> None:
+    x = rng.random((1, 3, 5, 6)).astype(np.float32)
+    np.testing.assert_array_equal(Mirror(1.0).apply(x, Mirror(1.0).draw(KEYS, x.shape)), x[..., ::-1])
+
+
+def test_maybe_changes_about_its_share_of_images(rng: np.random.Generator) -> None:
+    x = rng.random((200, 1, 4, 4)).astype(np.float32)
+    some = Maybe(Mirror(1.0), 0.3)
+    y = some.apply(x, some.draw(Keys(0, tuple(range(200))), x.shape))
+    changed = (y != x).any(axis=(1, 2, 3)).mean()
+    assert 0.2 < changed < 0.4
+
+
+def test_shapes_are_known_before_anything_is_computed() -> None:
+    chain = Chain((Resize(), Warp([[0.5, 0, 0], [0, 0.5, 0]], 16), Pad("official", p=1.0)))
+    params = chain.draw(KEYS, (1, 3, 40, 44))
+    assert chain.apply(np.zeros((1, 3, 40, 44), np.float32), params).shape == (1, 3, 17, 17)
+    assert out_shape(chain.transforms[1], params[1], (1, 3, 40, 44)) == (1, 3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda: Resize(0.0, 1.0), "low"),
+        (lambda: Blur(-1.0, 1.0), "low"),
+        (lambda: Jpeg(0, 90), "low"),
+        (lambda: Jpeg().draw(KEYS, (1, 4, 8, 8)), "channels"),
+        (lambda: Pad("mine"), "convention"),  # type: ignore[arg-type]
+        (lambda: Pad("torchattacks", rate=1.1), "rate"),
+        (lambda: Pad().draw(KEYS, (1, 3, 8, 9)), "square"),
+        (lambda: BlockShuffle(0), "blocks"),
+        (lambda: BlockShuffle(9).draw(KEYS, (1, 3, 8, 8)), "fit"),
+        (lambda: Warp(np.eye(3), 8).draw(KEYS, (1, 3, 8, 8)), "shape 2 3"),
+        (lambda: Warp([[1, 0, 0], [2, 0, 0]], 8).draw(KEYS, (1, 3, 8, 8)), "line"),
+        (lambda: Maybe(Warp([[1, 0, 0], [0, 1, 0]], 4), 1.0).draw(KEYS, (1, 3, 8, 8)), "shape"),
+    ],
+)
+def test_a_caller_s_mistake_is_named(make: Any, names: str) -> None:
+    with pytest.raises(ValueError, match=names):
+        make()
