@@ -85,7 +85,7 @@ def _store(item: onnx.TensorProto, dtype: WeightType, *, turned: bool) -> Stored
     if weight.dtype != np.float32 or weight.ndim < 2 or weight.size < MIN_SIZE:
         return None
     if dtype == "float16":
-        return _half(item.name, weight)
+        return _half(item.name, weight) if np.abs(weight).max() <= np.finfo(np.float16).max else None
     return _blocks(item.name, weight, turned=turned)
 
 
