@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cloud_server.bundles.cli import app as bundle_app
-from shared.errors import Code, GoodnoiseError
+from cloud_server.bundles.commands import app as bundle_app
+from cloud_server.exits import EXIT_HELP, Exit, command_errors
+from cloud_server.hints.commands import app as hints_app
 
-__all__ = ["Exit", "app", "main"]
+__all__ = ["app", "main"]
 
 app = typer.Typer(
     name="goodnoise-cloud",
@@ -26,19 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(bundle_app, name="bundle")
-
-
-class Exit(IntEnum):
-    """What the command ended with."""
-
-    DONE = 0
-    FAILED = 1
-    BAD_INPUT = 2
-    UNREACHABLE = 3
-
-
-EXIT_HELP = """Exit codes: 0 done (serve: stopped by SIGTERM or SIGINT; health: serving); 1 failed
-(health: not serving); 2 bad input or settings; 3 an address cannot be used or reached."""
+app.add_typer(hints_app, name="hints")
 
 
 @app.callback()
@@ -87,7 +73,7 @@ def serve(
     from cloud_server.settings import load_settings
 
     flags = dict(locals())
-    with _errors():
+    with command_errors():
         settings = load_settings(flags, os.environ)
         configure_logs()
         asyncio.run(serve_forever(settings))
@@ -105,25 +91,10 @@ def health(
     """Ask a server whether it serves (grpc.health.v1). Prints the answer as JSON."""
     from cloud_server.rpc.probe import probe
 
-    with _errors():
+    with command_errors():
         answer = probe(address, service=service, ca=ca, timeout=timeout)
         typer.echo(json.dumps({"address": address, "service": service, "status": answer}))
     raise typer.Exit(Exit.DONE if answer == "SERVING" else Exit.FAILED)
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except GoodnoiseError as error:
-        typer.echo(f"goodnoise-cloud: {error.message}", err=True)
-        raise typer.Exit(_exit_of(error.code)) from None
-
-
-def _exit_of(code: Code) -> Exit:
-    if code in (Code.INVALID_INPUT, Code.NOT_FOUND, Code.PRECONDITION, Code.PERMISSION):
-        return Exit.BAD_INPUT
-    return Exit.UNREACHABLE if code in (Code.UNAVAILABLE, Code.DEADLINE) else Exit.FAILED
 
 
 def main() -> None:

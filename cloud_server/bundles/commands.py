@@ -1,0 +1,195 @@
+"""`goodnoise-cloud bundle`: building and publishing bundles, and showing what is published."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+
+from cloud_server.exits import EXIT_HELP, command_errors
+from shared.bundle import Manifest, Profile, manifest_to_json
+
+if TYPE_CHECKING:
+    from cloud_server.bundles.build import Order
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Bundles: build and publish them, show what is published.", no_args_is_help=True)
+
+Names = list[str] | None
+
+
+class ProfileChoice(StrEnum):
+    """Which bundles to build."""
+
+    PHONE = "phone"
+    FULL = "full"
+    ALL = "all"
+
+
+@app.command(epilog=EXIT_HELP)
+def build(
+    out: Annotated[Path, typer.Option(help="Folder of published bundles.", show_default=False)],
+    profile: Annotated[
+        ProfileChoice, typer.Option(help="phone (at most 15 MB), full (at most 40 MB) or all of them.")
+    ] = ProfileChoice.ALL,
+    accept_licence: Annotated[
+        Names, typer.Option(help="A network to publish though its licence is not clear; repeat.")
+    ] = None,
+    surrogate: Annotated[Names, typer.Option(help="A surrogate in place of the profile's; repeat.")] = None,
+    checker: Annotated[Names, typer.Option(help="A checker in place of the profile's; repeat.")] = None,
+    hint: Annotated[
+        list[Path] | None, typer.Option(help="A hint (.npy) in place of the project's own; repeat.")
+    ] = None,
+    no_hints: Annotated[bool, typer.Option("--no-hints", help="Leave the project's own hints out.")] = False,
+    margins: Annotated[Path | None, typer.Option(help="TOML file with margins of the check.")] = None,
+    scores: Annotated[Path | None, typer.Option(help="TOML file with measured figures.")] = None,
+    created: Annotated[
+        str | None, typer.Option(help="When it counts as made, ISO 8601; else SOURCE_DATE_EPOCH, else now.")
+    ] = None,
+) -> None:
+    """Assemble bundles from the zoo and hints, and publish them.
+
+    Needs 'goodnoise-models fetch' first, and no torch. A second run with the same content changes nothing.
+    A running server gives the new bundle out at once.
+    """
+    given = dict(locals())
+    with command_errors(interrupted="interrupted; what was published before is still there"):
+        _build(given)
+
+
+@app.command(epilog=EXIT_HELP)
+def show(
+    bundles: Annotated[
+        Path,
+        typer.Option(
+            envvar="GOODNOISE_CLOUD_BUNDLES", help="Folder of published bundles.", show_default=False
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifests as JSON.")] = False,
+) -> None:
+    """What is published: networks, roles, thresholds, licences, hints, scores and sizes."""
+    from cloud_server.bundles.store import PublishedBundles
+    from shared.errors import Code, GoodnoiseError
+
+    with command_errors():
+        published = PublishedBundles(bundles)
+        manifests = [published.manifest(profile) for profile in published.profiles()]
+        if not manifests:
+            raise GoodnoiseError(
+                Code.NOT_FOUND,
+                f"nothing is published in {bundles}; run 'goodnoise-cloud bundle build --out {bundles}'",
+            )
+    if as_json:
+        typer.echo(json.dumps([json.loads(manifest_to_json(item)) for item in manifests], indent=1))
+        return
+    for manifest in manifests:
+        _print(manifest)
+
+
+def _build(given: dict[str, Any]) -> None:
+    from cloud_server.bundles.build import build_bundle, check_orders
+
+    orders = _orders(given)
+    check_orders(orders, command=_command(given))
+    console = Console(stderr=True)
+    for order in orders:
+        with console.status("") as status:
+            result = build_bundle(order, given["out"], report=_Status(status, order.profile))
+        manifest = result.manifest
+        state = "published" if result.changed else "unchanged"
+        typer.echo(
+            f"{manifest.profile}: bundle {manifest.version} {state}, {manifest.size / 1e6:.1f} MB, "
+            f"{len(manifest.members)} networks, {len(manifest.hints)} hints"
+        )
+
+
+@dataclass(frozen=True)
+class _Status:
+    status: Status
+    profile: str
+
+    def __call__(self, what: str) -> None:
+        self.status.update(f"{self.profile}: {what}")
+
+
+def _orders(given: dict[str, Any]) -> list[Order]:
+    from cloud_server.bundles.build import Order, build_time
+
+    profiles = get_args(Profile) if given["profile"] is ProfileChoice.ALL else (str(given["profile"]),)
+    hints = () if given["no_hints"] else None
+    created = build_time(given["created"])
+    return [
+        Order(
+            profile=profile,
+            accepted_licences=tuple(given["accept_licence"] or ()),
+            surrogates=_tuple(given["surrogate"]),
+            checkers=_tuple(given["checker"]),
+            hints=_tuple(given["hint"]) or hints,
+            margins=given["margins"],
+            scores=given["scores"],
+            created=created,
+        )
+        for profile in profiles
+    ]
+
+
+def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
+    return tuple(values) if values else None
+
+
+def _command(given: dict[str, Any]) -> str:
+    """What the operator typed, without the accepted licences."""
+    words = [
+        "goodnoise-cloud",
+        "bundle",
+        "build",
+        "--out",
+        str(given["out"]),
+        "--profile",
+        str(given["profile"]),
+    ]
+    for key in ("surrogate", "checker", "hint", "margins", "scores", "created"):
+        values = given[key] if isinstance(given[key], list) else [given[key]]
+        for value in values:
+            words += [] if value is None else [f"--{key}", str(value)]
+    return shlex.join(words + (["--no-hints"] if given["no_hints"] else []))
+
+
+def _print(manifest: Manifest) -> None:
+    console = Console()
+    table = Table(title=f"{manifest.profile}: bundle {manifest.version}, {manifest.size / 1e6:.1f} MB")
+    for column in ("network", "role", "MB", "threshold", "margin", "calibration", "licence", "passing on"):
+        table.add_column(column)
+    for member in manifest.members:
+        card = member.card
+        size = manifest.object_of(member.object_name).size / 1e6
+        threshold = "" if card.threshold is None else f"{card.threshold.value:.3f} ({card.metric})"
+        allowed = (
+            "accepted by name" if card.name in manifest.accepted_licences else card.licence.redistribution
+        )
+        margin = "" if member.role == "detector" else f"{member.margin:.3f}"
+        table.add_row(
+            card.name,
+            member.role,
+            f"{size:.2f}",
+            threshold,
+            margin,
+            member.calibration,
+            card.licence.name,
+            allowed,
+        )
+    console.print(table)
+    for hint in manifest.hints:
+        console.print(f"hint {hint.name}: {hint.kind}, {hint.trained_on}", markup=False, highlight=False)
+    for name, value in manifest.scores.items():
+        console.print(f"score {name}: {value}", markup=False, highlight=False)
+    console.print(f"made {manifest.created}", highlight=False)

@@ -1,0 +1,186 @@
+"""`goodnoise-cloud hints`: training what makes a device's perturbation transfer."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from cloud_server.exits import EXIT_HELP, command_errors
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Train hints: perturbations that help a device's own to transfer.", no_args_is_help=True
+)
+
+
+class Pose(StrEnum):
+    """Which way the heads are turned."""
+
+    ALL = "all"
+    LEFT = "left"
+    RIGHT = "right"
+
+
+class AnchorKind(StrEnum):
+    """What a face is moved away from."""
+
+    OWN = "own"
+    PERSON = "person"
+
+
+class BackendName(StrEnum):
+    """What computes gradients."""
+
+    AUTO = "auto"
+    ONNX = "onnx"
+    TORCH = "torch"
+
+
+@app.callback()
+def options() -> None:
+    """Train hints: perturbations that help a device's own to transfer."""
+
+
+@app.command(epilog=EXIT_HELP)
+def train(
+    faces: Annotated[
+        Path, typer.Option(help="Photos: one folder a person, or all in this folder.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option(help="The hint's .npy file; a .json goes beside it.", show_default=False)
+    ],
+    data: Annotated[str, typer.Option(help="What the photos are, in words; devices show it.")] = "own photos",
+    people: Annotated[Path | None, typer.Option(help="File with the folders to use, one a line.")] = None,
+    per_person: Annotated[int | None, typer.Option(min=1, help="At most so many photos a person.")] = None,
+    ensemble: Annotated[
+        list[str] | None, typer.Option(help="A recogniser to attack; repeat. Default: three of the zoo.")
+    ] = None,
+    pose: Annotated[
+        Pose, typer.Option(help="left and right mirror the faces that are turned the other way.")
+    ] = Pose.ALL,
+    anchors: Annotated[
+        AnchorKind, typer.Option(help="Move away from the face's own embedding, or its person's.")
+    ] = AnchorKind.OWN,
+    levels: Annotated[int, typer.Option(min=1, max=127, help="Budget, Linf in levels of 8 bits.")] = 8,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the faces.")] = 5,
+    batch: Annotated[int, typer.Option(min=1, help="Faces a step.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same hint.")] = 0,
+    backend: Annotated[
+        BackendName, typer.Option(help="auto takes torch where it is installed.")
+    ] = BackendName.AUTO,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of a network's call.")] = 1,
+    cache: Annotated[
+        Path | None, typer.Option(help="A .npz file that keeps what the detector found.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from an interrupted training.")] = False,
+) -> None:
+    """Train a universal perturbation on a folder of faces.
+
+    Ctrl-C leaves a state beside the output; the same command with --resume goes on from there and ends in the
+    same bytes. 15 % of the people are held out, and the figures on them are printed and kept in the .json.
+    """
+    given = {key: str(value) if isinstance(value, StrEnum) else value for key, value in locals().items()}
+    with command_errors(interrupted="interrupted; the same command with --resume goes on from here"):
+        sidecar = _train(given)
+    Console().print(_figures(sidecar))
+
+
+def _train(given: dict[str, Any]) -> dict[str, Any]:
+    from cloud_server.hints.data import load_faces, people_of_file, select_pose
+    from cloud_server.hints.nets import default_backend, load_net
+    from cloud_server.hints.train import ENSEMBLE, Provenance, train_hint
+    from cloud_server.hints.universal import Training
+    from models.store import Store, default_store, load_card
+    from shared.faces.detect import Detector
+
+    store = Store(default_store())
+    names = tuple(given["ensemble"] or ENSEMBLE)
+    backend = default_backend() if given["backend"] == "auto" else given["backend"]
+    settings = Training(**{key: given[key] for key in ("levels", "epochs", "batch", "seed", "anchors")})
+    with _progress() as bar:
+        step = _Steps(bar)
+        nets = [load_net(name, store, backend=backend, threads=given["threads"]) for name in names]
+        faces = load_faces(
+            given["faces"],
+            Detector(store.read(load_card("yunet"))),
+            people=people_of_file(given["people"]) if given["people"] else None,
+            per_person=given["per_person"],
+            cache=given["cache"],
+            progress=step,
+        )
+        return train_hint(
+            given["out"],
+            select_pose(faces, given["pose"]),
+            nets,
+            settings,
+            provenance=Provenance(
+                data=given["data"],
+                command=_command({**given, "ensemble": names, "backend": backend}),
+                backend=backend,
+                pose=given["pose"],
+            ),
+            resume=given["resume"],
+            report=lambda done, total, similarity: step("train", done, total, f"similarity {similarity:.3f}"),
+        )
+
+
+def _command(given: dict[str, Any]) -> str:
+    """What makes the hint again; folders and files of this machine appear under general names."""
+    words = ["goodnoise-cloud", "hints", "train", "--faces", "FACES_DIR", "--out", given["out"].name]
+    if given["people"]:
+        words += ["--people", "PEOPLE_FILE"]
+    for key in (
+        "data",
+        "per_person",
+        "ensemble",
+        "pose",
+        "anchors",
+        "levels",
+        "epochs",
+        "batch",
+        "seed",
+        "backend",
+    ):
+        values = given[key] if isinstance(given[key], tuple) else (given[key],)
+        for value in values:
+            words += [] if value is None else [f"--{key.replace('_', '-')}", str(value)]
+    return shlex.join(words)
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True))
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """One bar for each thing that is done."""
+
+    bar: Progress
+
+    def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
+        """Move the bar of `what`, which begins when it is first named."""
+        known = [task.id for task in self.bar.tasks if task.description == what]
+        task: TaskID = known[0] if known else self.bar.add_task(what, total=total, note=note)
+        self.bar.update(task, completed=done, total=total, note=note)
+
+
+def _figures(sidecar: dict[str, Any]) -> Table:
+    held = sidecar["held_out"]
+    table = Table(
+        title=f"Similarity to the clean face: {held['faces']} faces of {held['people']} people held out"
+    )
+    for column in ("recogniser", "hint", "random signs"):
+        table.add_column(column)
+    for name, row in held["recognisers"].items():
+        table.add_row(name, f"{row['similarity']:.3f}", f"{row['similarity_random_signs']:.3f}")
+    return table
