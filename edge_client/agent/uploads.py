@@ -65,6 +65,7 @@ class Room:
     """Memory that all open calls share, in bytes."""
 
     def __init__(self, size: int) -> None:
+        self.size = size
         self.free = size
 
     def lease(self) -> Lease:

@@ -36,7 +36,10 @@ class Step:
 
 
 class Job(Generic[T]):
-    """One piece of work in the worker's queue. Made on the event loop's thread."""
+    """One piece of work in the worker's queue. Made on the event loop's thread.
+
+    `told` is the last step that the work told; `ended` is set when the worker has let go of it.
+    """
 
     def __init__(self, work: Work[T], on_end: Callable[[Job[Any]], None]) -> None:
         self._work: Work[T] | None = work
@@ -46,6 +49,7 @@ class Job(Generic[T]):
         self._future.add_done_callback(lambda _: self._on_loop(self._end, on_end))
         self._reason: GoodnoiseError | None = None
         self._step: Step | None = None
+        self.told: Step | None = None
         self.ended = threading.Event()
 
     def run(self) -> None:
@@ -85,7 +89,8 @@ class Job(Generic[T]):
     def _tell(self, stage: str, done: int, total: int) -> None:
         if self._reason is not None:
             raise self._reason
-        self._on_loop(self._post, Step(stage, done, total))
+        self.told = Step(stage, done, total)
+        self._on_loop(self._post, self.told)
 
     def _post(self, step: Step) -> None:
         self._step = step

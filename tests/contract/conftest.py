@@ -23,6 +23,8 @@ import pytest
 from cloud_server.bundles.store import PublishedBundles
 from cloud_server.rpc.server import CloudServer, start_server
 from cloud_server.settings import Settings
+from edge_client.agent.server import Agent, AgentSettings, running_agent
+from edge_client.store import BundleStore
 from shared.wire.goodnoise.v1 import bundle_pb2_grpc, hint_pb2_grpc
 
 T = TypeVar("T")
@@ -108,6 +110,26 @@ def start_rogue(server_loop: Loop) -> Iterator[Callable[..., str]]:
     yield lambda bundle=None, hint=None: f"127.0.0.1:{server_loop.run(build(bundle, hint))}"
     for server in started:
         server_loop.run(server.stop(0))
+
+
+@pytest.fixture
+def start_agent(server_loop: Loop, tmp_path: Path) -> Iterator[Callable[..., Agent]]:
+    """Starts agents: `start_agent(listen="unix:...", **settings)`; their bundles lie in `tmp_path`/device.
+
+    When they are stopped, every call has given back the memory that it held.
+    """
+    started: list[tuple[Any, Agent]] = []
+
+    def start(listen: str = f"unix:{tmp_path}/run/agent.sock", **settings: Any) -> Agent:
+        running = running_agent(BundleStore(tmp_path / "device"), AgentSettings(listen, **settings))
+        agent = server_loop.run(running.__aenter__())
+        started.append((running, agent))
+        return agent
+
+    yield start
+    for running, agent in started:
+        server_loop.run(running.__aexit__(None, None, None))
+        assert agent.service.room.free == agent.service.room.size
 
 
 @dataclass
