@@ -110,7 +110,7 @@ def _check(settings: Settings) -> None:
     if not 1 <= settings.max_concurrent < 1e6:
         raise _wrong("max_concurrent", f"is {settings.max_concurrent}", "expected 1 or more")
     if not settings.bundles.is_dir():
-        raise _wrong("bundles", f"is {str(settings.bundles)!r}", "which is no folder; make it first")
+        raise _wrong("bundles", f"is {str(settings.bundles)!r}", "this is no folder; make it first")
     _check_tls(settings)
 
 
@@ -121,7 +121,7 @@ def _check_tls(settings: Settings) -> None:
     for name in ("tls_cert", "tls_key"):
         path = getattr(settings, name)
         if path is not None and not path.is_file():
-            raise _wrong(name, f"is {str(path)!r}", "which is no file")
+            raise _wrong(name, f"is {str(path)!r}", "this is no file")
     if settings.tls_cert is None and not settings.insecure and not is_loopback(settings.listen):
         raise _wrong(
             "listen",

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from shared.files import sha256_of_file, storage_errors, write_atomically
 __all__ = ["HOME_VARIABLE", "BundleStore", "InstalledBundle", "default_root"]
 
 HOME_VARIABLE = "GOODNOISE_HOME"
+_SHA = re.compile(r"[0-9a-f]{64}")
 _LOCK_SECONDS = 120.0
 _MEND = "run 'goodnoise update' to fetch it again"
 
@@ -82,6 +84,17 @@ class _State:
     current: str | None = None
     previous: str | None = None
     newest: dict[str, str] = field(default_factory=dict)
+
+
+def _state_from(raw: Any) -> _State:  # noqa: ANN401 - what a file holds
+    """Raises ValueError, KeyError or TypeError for anything that `install` does not write."""
+    for digest in (raw["current"], raw["previous"]):
+        if digest is not None and not _SHA.fullmatch(digest):
+            raise ValueError(digest)
+    newest = {
+        profile: datetime.fromisoformat(created).isoformat() for profile, created in raw["newest"].items()
+    }
+    return _State(raw["current"], raw["previous"], newest)
 
 
 class BundleStore:
@@ -223,11 +236,10 @@ class BundleStore:
     def _state(self) -> _State:
         path = self.root / "current"
         try:
-            raw: dict[str, Any] = json.loads(path.read_bytes())
-            state = _State(raw["current"], raw["previous"], dict(raw["newest"]))
+            state = _state_from(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return _State()
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise GoodnoiseError(Code.CORRUPT, f"{path} is damaged; {_MEND}") from error
         return state
 

@@ -23,7 +23,7 @@ def array_to_bytes(array: npt.NDArray[Any]) -> bytes:
     Raises:
         ValueError: the array holds objects.
     """
-    ordered = np.ascontiguousarray(array)
+    ordered = np.asarray(array, order="C")
     if ordered.dtype.hasobject:
         raise ValueError(f"an array of {ordered.dtype} holds objects, which do not travel")
     buffer = io.BytesIO()
