@@ -29,7 +29,8 @@ bundle_app = typer.Typer(help="The bundle that is installed on this device.", no
 app.add_typer(bundle_app, name="bundle")
 
 _err = Console(stderr=True)
-_out = Console()
+# Where nobody's window decides, a table is as wide as it needs.
+_out = Console(width=None if sys.stdout.isatty() else 132)
 
 Paths = Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.", show_default=False)]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the results; else beside each photo.")]
@@ -137,6 +138,9 @@ def update(
     cloud: Annotated[str, typer.Option("--cloud", envvar="GOODNOISE_CLOUD", help="host:port of the cloud.")],
     ca: CaFile = None,
     profile: Profile = "full",
+    allow_rollback: Annotated[
+        bool, typer.Option("--allow-rollback", help="Accept a bundle older than one that was installed here.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fetch the cloud's current bundle. Sends the installed bundle's version, names and hashes, nothing else."""
@@ -145,7 +149,7 @@ def update(
 
     with _errors(as_json):
         with _bar(1, what="bytes") as bar:
-            result = fetch(cloud, BundleStore(), profile=_profile(profile), ca=ca, on_progress=bar.bytes)
+            result = fetch(cloud, BundleStore(), profile=_profile(profile), ca=ca, on_progress=bar.bytes, allow_rollback=allow_rollback)
         if as_json:
             _print_json(
                 {
@@ -247,7 +251,7 @@ def _errors(as_json: bool) -> Iterator[None]:  # noqa: FBT001 - one caller's fla
     except GoodnoiseError as error:
         if as_json:
             _print_json({"error": {"code": str(error.code), "message": error.message}})
-        _err.print(f"goodnoise: {error.message}", style="red", markup=False, highlight=False)
+        _err.print(f"goodnoise: {error.message}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(exit_of_error(error.code)) from error
     except KeyboardInterrupt as error:
         _err.print("goodnoise: interrupted; what is done is kept, and the same command goes on from there")

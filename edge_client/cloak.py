@@ -17,6 +17,7 @@ from edge_client.recognisers import GradientOracle, Recogniser
 from edge_client.region import Region
 from shared.attack.attack import Attack, run
 from shared.attack.budgets import L2, Budget, Linf
+from shared.attack.steps import Rule
 from shared.attack.oracles import Ensemble, Expectation, Keys, Oracle
 from shared.attack.table import ATTACKS
 from shared.attack.transforms import Chain, Jitter, Jpeg, Maybe, Resize, Warp
@@ -135,10 +136,10 @@ def device_oracle(
 
 def _attack(rung: Rung, settings: CloakSettings, *, first: bool) -> Attack:
     steps = settings.steps if first else settings.more_steps
-    # Momentum helps sign steps, whose direction is coarse; plain normalised steps do better in L2 (tests/bench).
-    if rung.psnr_db is None:
-        return replace(ATTACKS["mi-fgsm"], steps=steps, step_size=settings.reach / steps)
-    return replace(ATTACKS["i-fgsm"], steps=steps, rule="l2", step_size=settings.reach / steps)
+    # PGD: momentum did not help here, with transforms drawn anew at each step and several surrogates. Similarity to
+    # oneself has no gradient at the original photo, hence the random start.
+    rule: Rule = "sign" if rung.psnr_db is None else "l2"
+    return replace(ATTACKS["pgd"], steps=steps, step_size=settings.reach / steps, rule=rule, random_start=0.3)
 
 
 def _budget(canvas: Floats, region: Region, rung: Rung, looks: Looks, *, grey: bool) -> Budget:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from edge_client.batch import Result
@@ -37,7 +38,7 @@ def faces_table(faces: Sequence[dict[str, Any]]) -> Table:
 
 def bundle_table(manifest: Manifest) -> Table:
     """The networks of a bundle."""
-    table = Table(title=f"Bundle {manifest.version} ({manifest.profile}, {manifest.size / 1e6:.1f} MB)")
+    table = Table(box=box.SIMPLE_HEAD, title=f"Bundle {manifest.version} ({manifest.profile}, {manifest.size / 1e6:.1f} MB)")
     for column in ("network", "role", "threshold", "margin", "weights from", "licence", "may be passed on"):
         table.add_column(column)
     for member in manifest.members:
@@ -51,10 +52,10 @@ def bundle_table(manifest: Manifest) -> Table:
 
 
 def _empty(title: str) -> Table:
-    table = Table(title=title)
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in _COLUMNS:
         numeric = column in ("before", "after", "threshold", "levels", "PSNR", "seconds")
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     return table
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edge_client.devicenets import DeviceNets, load_nets
+from edge_client.store import BundleStore
 from shared.bundle import BundleObject, Hint, Manifest, Member, Profile, Role, sha256_hex
 from shared.cards import Card, Licence, Origin
 
@@ -99,3 +104,18 @@ def _stand_in_card(name: str) -> Card:
         origin=Origin("file", "none", "0", "", (), ()),
         licence=Licence("none", "nowhere", "yes", "made for the tests"),
     )
+
+
+@pytest.fixture(scope="session")
+def device_home(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A device's folder with a real `phone` bundle, built from the zoo."""
+    home = tmp_path_factory.mktemp("device")
+    script = Path(__file__).resolve().parent / "device" / "make_bundle.py"
+    subprocess.run([sys.executable, str(script), "--home", str(home)], check=True, env={**os.environ, "GOODNOISE_MODELS": str(zoo)})
+    return home
+
+
+@pytest.fixture(scope="session")
+def nets(device_home: Path) -> DeviceNets:
+    """The networks of the real `phone` bundle."""
+    return load_nets(BundleStore(device_home).current())

@@ -1,0 +1,192 @@
+"""Protecting real photos with the real networks of a bundle."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_client.album import album_of
+from edge_client.check import embed
+from edge_client.cloak import CloakSettings
+from edge_client.devicenets import DeviceNets
+from edge_client.ladder import AUTO, Rung, parse_budget
+from edge_client.photos import Photo, read_photo
+from edge_client.protect import Outcome, ProtectOptions, check_pair, protect
+from edge_client.report import outcome_to_dict, report_picture
+from shared.errors import Code, GoodnoiseError
+
+QUICK = CloakSettings(steps=12, more_steps=6)
+
+
+@pytest.fixture(scope="module")
+def astronaut(photos: Path) -> Photo:
+    return read_photo(photos / "astronaut.png")
+
+
+@pytest.fixture(scope="module")
+def outcome(astronaut: Photo, nets: DeviceNets) -> Outcome:
+    return protect(astronaut, nets, ProtectOptions((Rung(8.0, 36.0),), settings=QUICK))
+
+
+def quick(budget: str) -> ProtectOptions:
+    return ProtectOptions(parse_budget(budget), settings=QUICK)
+
+
+def saved_as(photo: Photo, kind: str, **options: object) -> Photo:
+    buffer = io.BytesIO()
+    Image.fromarray(photo.pixels).save(buffer, kind, **options)
+    return read_photo(buffer.getvalue(), name=f"astronaut.{kind.lower()}")
+
+
+@pytest.mark.zoo
+def test_similarity_falls_for_every_recogniser(outcome: Outcome, nets: DeviceNets) -> None:
+    (face,) = outcome.faces
+    assert {v.recogniser for v in face.verdicts} == {r.name for r in nets.recognisers}
+    for verdict in face.verdicts:
+        assert verdict.before == pytest.approx(1.0, abs=1e-3)
+        assert verdict.after < (verdict.threshold if verdict.role == "surrogate" else 0.8)
+
+
+@pytest.mark.zoo
+def test_the_saved_file_keeps_the_budget_and_changes_the_face_only(outcome: Outcome) -> None:
+    (face,) = outcome.faces
+    left, top, width, height = face.box
+    change = outcome.saved.astype(int) - outcome.original
+    rows, columns = np.nonzero(np.abs(change).max(axis=2))
+    assert np.abs(change).max() <= 8
+    assert face.psnr_db >= 36.0 - 0.05
+    assert rows.min() > top - height // 3
+    assert rows.max() < top + height + height // 3
+    assert columns.min() > left - width // 2
+    assert columns.max() < left + width + width // 2
+
+
+@pytest.mark.zoo
+def test_the_same_seed_gives_the_same_file_and_another_seed_another(astronaut: Photo, nets: DeviceNets) -> None:
+    rungs = (Rung(8.0, 40.0),)
+    settings = CloakSettings(steps=3)
+    files = [protect(astronaut, nets, ProtectOptions(rungs, seed=s, settings=settings)).data for s in (1, 1, 2)]
+    assert files[0] == files[1]
+    assert files[0] != files[2]
+
+
+@pytest.mark.zoo
+def test_the_ladder_stops_at_the_first_budget_that_passes(astronaut: Photo, nets: DeviceNets) -> None:
+    easy = DeviceNets(nets.version, nets.profile, nets.detector, nets.surrogates[:1], (), nets.universals)
+    rungs = (Rung(8.0, 60.0), *AUTO)
+    (face,) = protect(astronaut, easy, ProtectOptions(rungs, settings=CloakSettings())).faces
+    assert face.passed
+    assert face.budget != str(rungs[0])
+
+
+@pytest.mark.zoo
+def test_what_cannot_be_hidden_is_reported_as_matching(astronaut: Photo, nets: DeviceNets) -> None:
+    outcome = protect(astronaut, nets, ProtectOptions((Rung(8.0, 60.0),), settings=CloakSettings(steps=1)))
+    assert not outcome.protected
+    assert not outcome_to_dict(outcome, bundle="1")["protected"]
+
+
+@pytest.mark.zoo
+def test_a_grey_photo_stays_grey(astronaut: Photo, nets: DeviceNets) -> None:
+    grey = Image.fromarray(astronaut.pixels).convert("L")
+    buffer = io.BytesIO()
+    grey.save(buffer, "PNG")
+    outcome = protect(read_photo(buffer.getvalue(), name="grey.png"), nets, quick("38dB"))
+    assert Image.open(io.BytesIO(outcome.data)).mode == "L"
+    assert (outcome.saved != outcome.original).any()
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize(("kind", "options"), [("JPEG", {"quality": 90}), ("WEBP", {"lossless": True}), ("TIFF", {})])
+def test_the_format_stays(astronaut: Photo, nets: DeviceNets, kind: str, options: dict[str, object]) -> None:
+    outcome = protect(saved_as(astronaut, kind, **options), nets, quick("40dB"))
+    assert Image.open(io.BytesIO(outcome.data)).format == kind
+
+
+@pytest.mark.zoo
+def test_every_face_of_a_photo_is_protected(astronaut: Photo, nets: DeviceNets) -> None:
+    two = np.concatenate([astronaut.pixels, astronaut.pixels[:, ::-1]], axis=1)
+    buffer = io.BytesIO()
+    Image.fromarray(two).save(buffer, "PNG")
+    outcome = protect(read_photo(buffer.getvalue(), name="two.png"), nets, quick("36dB"))
+    assert len(outcome.faces) == 2
+    for face in outcome.faces:
+        assert max(v.after for v in face.verdicts) < 0.85
+
+
+@pytest.mark.zoo
+def test_a_large_photo_is_protected_in_its_own_pixels(astronaut: Photo, nets: DeviceNets) -> None:
+    large = Image.fromarray(astronaut.pixels).resize((2048, 2048), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    large.save(buffer, "PNG", compress_level=1)
+    outcome = protect(read_photo(buffer.getvalue(), name="large.png"), nets, quick("36dB"))
+    assert outcome.saved.shape == (2048, 2048, 3)
+    assert np.abs(outcome.saved.astype(int) - outcome.original).max() <= 8
+    assert outcome.faces[0].verdicts[0].after < 0.6
+
+
+@pytest.mark.zoo
+def test_an_album_moves_its_owner_and_nobody_else(astronaut: Photo, nets: DeviceNets) -> None:
+    face = nets.detector.find(astronaut.pixels)[0]
+    own = album_of([embed(astronaut.pixels, face, nets.recognisers)])
+    stranger = album_of([{name: -value for name, value in own.anchors.items()}])
+    assert protect(astronaut, nets, quick("40dB"), album=own).faces[0].anchor == "album"
+    assert protect(astronaut, nets, quick("40dB"), album=stranger).faces[0].anchor == "own photo"
+
+
+@pytest.mark.zoo
+def test_no_face_is_said(nets: DeviceNets, noise_photo: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(noise_photo).save(buffer, "PNG")
+    with pytest.raises(GoodnoiseError, match="no face") as caught:
+        protect(read_photo(buffer.getvalue(), name="noise.png"), nets, quick("auto"))
+    assert caught.value.code is Code.NO_FACE
+
+
+@pytest.mark.zoo
+def test_progress_is_told_and_can_stop_the_work(astronaut: Photo, nets: DeviceNets) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    def stop_at_three(stage: str, done: int, total: int) -> None:
+        told.append((stage, done, total))
+        if stage.startswith("attack") and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        protect(astronaut, nets, quick("36dB"), progress=stop_at_three)
+    assert told[0][0] == "find"
+    assert told[-1][1:] == (3, QUICK.steps)
+
+
+@pytest.mark.zoo
+def test_check_tells_a_cloak_from_none(astronaut: Photo, outcome: Outcome, nets: DeviceNets) -> None:
+    same = check_pair(astronaut, astronaut, nets)
+    protected = check_pair(astronaut, read_photo(outcome.data, name="protected.png"), nets)
+    assert all(v.matches for v in same[0].verdicts)
+    assert not any(v.matches for v in protected[0].verdicts if v.role == "surrogate")
+
+
+@pytest.mark.zoo
+def test_check_refuses_photos_of_two_sizes(astronaut: Photo, nets: DeviceNets) -> None:
+    small = read_photo(_png(astronaut.pixels[:256]), name="small.png")
+    with pytest.raises(GoodnoiseError, match="512 x 512 pixels and the protected photo 512 x 256"):
+        check_pair(astronaut, small, nets)
+
+
+@pytest.mark.zoo
+def test_the_report_picture_shows_each_face(outcome: Outcome) -> None:
+    picture = np.asarray(report_picture(outcome))
+    assert picture.shape[1] > 3 * 300
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 1000
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
