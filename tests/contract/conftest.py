@@ -112,24 +112,34 @@ def start_rogue(server_loop: Loop) -> Iterator[Callable[..., str]]:
         server_loop.run(server.stop(0))
 
 
-@pytest.fixture
-def start_agent(server_loop: Loop, tmp_path: Path) -> Iterator[Callable[..., Agent]]:
-    """Starts agents: `start_agent(listen="unix:...", **settings)`; their bundles lie in `tmp_path`/device.
+@dataclass
+class Agents:
+    """Starts agents here: `start(listen="unix:...", **settings)`; their bundles lie in `folder`/device."""
 
-    When they are stopped, every call has given back the memory that it held.
-    """
-    started: list[tuple[Any, Agent]] = []
+    loop: Loop
+    folder: Path
+    running: list[tuple[Any, Agent]] = field(default_factory=list)
 
-    def start(listen: str = f"unix:{tmp_path}/run/agent.sock", **settings: Any) -> Agent:
-        running = running_agent(BundleStore(tmp_path / "device"), AgentSettings(listen, **settings))
-        agent = server_loop.run(running.__aenter__())
-        started.append((running, agent))
+    def __call__(self, listen: str | None = None, **settings: Any) -> Agent:
+        chosen = AgentSettings(listen or f"unix:{self.folder}/run/agent.sock", **settings)
+        life = running_agent(BundleStore(self.folder / "device"), chosen)
+        agent = self.loop.run(life.__aenter__())
+        self.running.append((life, agent))
         return agent
 
-    yield start
-    for running, agent in started:
-        server_loop.run(running.__aexit__(None, None, None))
-        assert agent.service.room.free == agent.service.room.size
+    def stop(self) -> None:
+        """Stop them all; every call has then given back the memory that it held."""
+        while self.running:
+            life, agent = self.running.pop()
+            self.loop.run(life.__aexit__(None, None, None))
+            assert agent.service.room.free == agent.service.room.size
+
+
+@pytest.fixture
+def start_agent(server_loop: Loop, tmp_path: Path) -> Iterator[Agents]:
+    agents = Agents(server_loop, tmp_path)
+    yield agents
+    agents.stop()
 
 
 @dataclass
