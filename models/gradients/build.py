@@ -23,11 +23,11 @@ IR_VERSION = 8  # the oldest that goes with opset 18, so that old runtimes on ph
 def build_gradient_graph(forward: onnx.ModelProto, *, name: str) -> onnx.ModelProto:
     """A plain inference graph for loss, input gradient and embedding of a recogniser.
 
-    Inputs are `face` N 3 S S float32 in [0,1], `anchors` N K D and `weights` N K. Outputs are `loss` N, the sum
-    over k of weights times cosine(embedding, anchor); `gradient` N 3 S S, the gradient of each image's loss for
-    that image; and `embedding` N D as the forward graph gives it. Standard operators of opset 18 only. An attack
-    ascends the loss: weights -1/K dodge, +1/K impersonate, 0 leave an anchor out. The same input gives the same
-    bytes.
+    Inputs are `face` N 3 S S float32 in [0,1], `anchors` N K D and `weights` N K. Outputs are `loss` N, the
+    sum over k of weights times cosine(embedding, anchor); `gradient` N 3 S S, the gradient of each image's
+    loss for that image; and `embedding` N D as the forward graph gives it. Standard operators of opset 18
+    only. An attack ascends the loss: weights -1/K dodge, +1/K impersonate, 0 leave an anchor out. The same
+    input gives the same bytes.
 
     Args:
         forward: a model `face` N C S S -> embedding N D, with fixed C and S; batch norm is folded here.
