@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -159,7 +160,7 @@ def verify_command(
             f"{folds[0]}-{folds[-1]}",
             str(result.pairs),
             str(result.skipped),
-            f"{result.best:.2%}",
+            "-" if math.isnan(result.best) else f"{result.best:.2%}",
             f"{result.tar:.1%}" if card.threshold else "-",
             f"{result.far:.2%}" if card.threshold else "-",
         )

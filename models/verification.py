@@ -25,8 +25,9 @@ _BLOCK = 512
 class Accuracy:
     """Verification figures on labelled pairs, shares in [0,1].
 
-    `best` is the mean over folds, each judged by the threshold that is best on the other folds; `tar` and
-    `far` are at the card's threshold; `skipped` counts pairs with a photo in which no face was found.
+    `best` is the mean over folds, each judged by the threshold that is best on the other folds (NaN for one
+    fold); `tar` and `far` are at the card's threshold; `skipped` counts pairs with a photo in which no face
+    was found.
     """
 
     pairs: int
@@ -131,6 +132,8 @@ def accuracy(vectors: Floats, keys: Sequence[str], pairs: Sequence[Pair], card: 
 
 
 def _cross_validated(scores: Floats, same: npt.NDArray[np.bool_], folds: npt.NDArray[np.int_]) -> float:
+    if len(np.unique(folds)) < 2:
+        return float("nan")
     right = []
     for fold in np.unique(folds):
         held = folds == fold

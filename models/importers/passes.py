@@ -44,6 +44,8 @@ def fold_constants(net: Net, opset: int) -> None:
 def _run_alone(node: onnx.NodeProto, weights: dict[str, Array], opset: int) -> list[Array]:
     if node.op_type == "Constant":
         return [_constant(node)]
+    if node.op_type == "DequantizeLinear":
+        return [_dequantised(node, [weights[name] for name in node.input if name])]
     inputs = [helper.make_tensor_value_info(name, 0, None) for name in node.input if name]
     outputs = [helper.make_tensor_value_info(name, 0, None) for name in node.output]
     graph = helper.make_graph([node], "one", inputs, outputs)
@@ -58,6 +60,25 @@ def _constant(node: onnx.NodeProto) -> Array:
     if isinstance(value, onnx.TensorProto):
         return np.asarray(numpy_helper.to_array(value))
     return np.asarray(value, np.float32 if "value_float" in values or "value_floats" in values else np.int64)
+
+
+def _dequantised(node: onnx.NodeProto, inputs: list[Array]) -> Array:
+    # (q - zero) * scale, with one scale a tensor, an entry of `axis`, or `block_size` entries of `axis`.
+    values, stored = attributes(node), inputs[0].astype(np.int32)
+    axis, block = values.get("axis", 1), values.get("block_size", 0)
+
+    def spread(part: Array) -> Array:
+        if block:
+            return np.repeat(part, block, axis).take(range(stored.shape[axis]), axis)
+        return (
+            part.reshape([-1 if i == axis % stored.ndim else 1 for i in range(stored.ndim)])
+            if part.ndim
+            else part
+        )
+
+    scale = spread(inputs[1].astype(np.float32))
+    zero = spread(inputs[2].astype(np.int32)) if len(inputs) > 2 else 0
+    return np.asarray((stored - zero) * scale, np.float32)
 
 
 def drop_identities(net: Net) -> None:
@@ -166,12 +187,15 @@ def _spelled_out_prelu(net: Net, add: onnx.NodeProto) -> tuple[str, Array] | Non
 
 
 def any_batch_size(net: Net) -> None:
-    """Free reshapes of the batch size that the origin had written into them."""
+    """Free reshapes of the batch size of 1 that exporters write into them."""
     for node in [node for node in net.nodes if node.op_type == "Reshape" and node.input[1] in net.weights]:
         shape = net.weights[node.input[1]].reshape(-1)
+        if len(shape) < 2 or shape[0] != 1:
+            continue
         if len(shape) == 2:
             net.replace(node, [net.make("Flatten", [node.input[0]], axis=1)])
-        elif len(shape) > 2 and shape[0] > 0:
+        else:
+            # 0 copies the input's own size.
             node.input[1] = net.weight(np.concatenate([[0], shape[1:]]).astype(np.int64), "shape")
 
 

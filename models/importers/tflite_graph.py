@@ -35,7 +35,7 @@ def read_tflite(content: bytes, *, source: str) -> Net:
         raise GoodnoiseError(Code.CORRUPT, f"{source} is no TensorFlow Lite file; fetch it again")
     try:
         return _Reader(content, source).net()
-    except (IndexError, struct.error, TypeError, ValueError, KeyError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, struct.error) as error:
         raise GoodnoiseError(Code.CORRUPT, f"{source} cannot be read ({error}); fetch it again") from error
 
 

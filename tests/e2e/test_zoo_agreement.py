@@ -30,7 +30,7 @@ RECOGNISERS = [name for name, card in zoo_cards().items() if card.kind == "recog
 
 @pytest.fixture(scope="session")
 def origin_files(pytestconfig: pytest.Config) -> Callable[[Card], list[bytes]]:
-    """The files behind a card; packages are fetched once and kept (GOODNOISE_PACKAGES names another folder)."""
+    """The files behind a card; packages are kept, in the folder GOODNOISE_PACKAGES or pytest's cache."""
     chosen = os.environ.get("GOODNOISE_PACKAGES")
     folder = Path(chosen) if chosen else pytestconfig.cache.mkdir("packages")
 

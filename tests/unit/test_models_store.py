@@ -71,7 +71,7 @@ def test_a_network_that_was_not_fetched_says_how(tmp_path: Path, card: Card) -> 
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(GoodnoiseError, match="'facenet'.*dlib-resnet") as caught:
+    with pytest.raises(GoodnoiseError, match=r"'facenet'.*dlib-resnet") as caught:
         load_card("facenet", tmp_path)
     assert caught.value.code is Code.NOT_FOUND
 
@@ -85,7 +85,7 @@ def test_own_recognisers_are_among_all_cards(tmp_path: Path, card: Card) -> None
 
 
 def test_a_card_that_is_no_toml_names_its_file() -> None:
-    with pytest.raises(GoodnoiseError, match="mine.toml is no valid TOML"):
+    with pytest.raises(GoodnoiseError, match=r"mine\.toml is no valid TOML"):
         parse_card("name = ", source="mine.toml")
 
 
