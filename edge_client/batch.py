@@ -1,4 +1,4 @@
-"""Many photos: which files there are, what is done already, one after the other, and a journal to go on from."""
+"""Many photos: which files there are, one after the other, and a journal to go on from."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Item:
 class Result:
     """What became of one photo.
 
-    `report` is as `report.outcome_to_dict`; `error` is set instead when the photo could not be protected. `resumed` says
-    that an earlier run had done it.
+    `report` is as `report.outcome_to_dict`; `error` is set instead when the photo could not be protected.
+    `resumed` says that an earlier run had done it.
     """
 
     source: Path
@@ -65,15 +65,17 @@ def find_photos(paths: Sequence[Path], out: Path | None) -> list[Item]:
     Below `out` the folders' structure is kept. Hidden files and earlier results are passed over.
 
     Raises:
-        GoodnoiseError: NOT_FOUND for a path that does not exist or a folder without photos; INVALID_INPUT when two
-            photos would have one result.
+        GoodnoiseError: NOT_FOUND for a path that does not exist or a folder without photos; INVALID_INPUT
+            when two photos would have one result.
     """
     items: list[Item] = []
     for path in paths:
         if path.is_dir():
             inside = list(_photos_below(path, out))
             if not inside:
-                raise GoodnoiseError(Code.NOT_FOUND, f"folder {path} holds no photos ({', '.join(PHOTO_SUFFIXES)})")
+                raise GoodnoiseError(
+                    Code.NOT_FOUND, f"folder {path} holds no photos ({', '.join(PHOTO_SUFFIXES)})"
+                )
             items += [Item(p, None if out is None else out / p.parent.relative_to(path)) for p in inside]
         elif path.exists():
             items.append(Item(path, out))
@@ -116,8 +118,8 @@ def run_batch(
 ) -> Iterator[Result]:
     """Protect photo after photo; each result is on the disk before it is yielded.
 
-    A photo that cannot be protected yields its error and the rest go on. A second run with the same settings yields what
-    is done already and goes on with what is not.
+    A photo that cannot be protected yields its error and the rest go on. A second run with the same settings
+    yields what is done already and goes on with what is not.
 
     Args:
         items: what to protect.
@@ -148,14 +150,17 @@ def _one(item: Item, batch: Batch, digest: str, tell: Progress | None) -> Result
     write_atomic(target, outcome.data, overwrite=batch.overwrite or known)
     if batch.with_report:
         write_report(target, outcome, report)
-    _journal(folder, {
-        "source": item.source.name,
-        "sha256": sha256_hex(data),
-        "settings": digest,
-        "output": target.name,
-        "output_sha256": sha256_hex(outcome.data),
-        "report": report,
-    })
+    _journal(
+        folder,
+        {
+            "source": item.source.name,
+            "sha256": sha256_hex(data),
+            "settings": digest,
+            "output": target.name,
+            "output_sha256": sha256_hex(outcome.data),
+            "report": report,
+        },
+    )
     return Result(item.source, target, report)
 
 
@@ -201,7 +206,14 @@ def _entries(folder: Path) -> Iterator[dict[str, Any]]:
             entry = json.loads(line)
         except ValueError:
             continue  # a line cut off by a crash: the photo is done again
-        if isinstance(entry, dict) and {"source", "sha256", "settings", "output", "output_sha256", "report"} <= set(entry):
+        if isinstance(entry, dict) and {
+            "source",
+            "sha256",
+            "settings",
+            "output",
+            "output_sha256",
+            "report",
+        } <= set(entry):
             yield entry
 
 
@@ -214,7 +226,10 @@ def _journalled(folder: Path, name: str, source: str, settings: str) -> dict[str
 
 
 def _is_own_result(folder: Path, target: Path) -> bool:
-    return any(entry["output"] == target.name and _unchanged(target, entry["output_sha256"]) for entry in _entries(folder))
+    return any(
+        entry["output"] == target.name and _unchanged(target, entry["output_sha256"])
+        for entry in _entries(folder)
+    )
 
 
 def _unchanged(path: Path, sha256: str) -> bool:

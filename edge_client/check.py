@@ -1,4 +1,4 @@
-"""Does it work? What the recognisers of the device say of a photo before and after, under a platform's recompression too."""
+"""Does it work? What the device's recognisers say before and after, and after a platform's recompression."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ CONDITIONS: tuple[Condition, ...] = (Condition("saved"), Condition("shared", 0.7
 class Verdict:
     """One recogniser on one face.
 
-    Similarities are cosines, or minus the distance where the recogniser's metric is Euclidean; `after` is the largest
-    over anchors and conditions. `target` is the threshold less the calibrated margin.
+    Similarities are cosines, or minus the distance where the recogniser's metric is Euclidean; `after` is the
+    largest over anchors and conditions. `target` is the threshold less the calibrated margin.
     """
 
     recogniser: str
@@ -139,7 +139,9 @@ def _moved(face: Face, dx: float, dy: float, factor: float) -> Face:
 def _found_again(part: Pixels, face: Face, detector: Detector) -> Face:
     factor = min(1.0, _SEARCH_SIDE / max(part.shape[:2]))
     size = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
-    copy = part if factor == 1.0 else np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+    copy = (
+        part if factor == 1.0 else np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+    )
     centre = face.points().mean(axis=0)
     near = [_moved(f, 0.0, 0.0, 1.0 / factor) for f in detector.find(copy)]
     near = [f for f in near if np.hypot(*(f.points().mean(axis=0) - centre)) < 0.5 * face.box[2]]

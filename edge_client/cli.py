@@ -20,7 +20,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="goodnoise",
-    help="Protect photos: the same to people, no match to face recognisers. The photo never leaves the device.",
+    help="Protect photos: the same to people, no match to face recognisers. Photos never leave the device.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,19 +33,25 @@ _err = Console(stderr=True)
 _out = Console(width=None if sys.stdout.isatty() else 132)
 
 Paths = Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.", show_default=False)]
-Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the results; else beside each photo.")]
+Out = Annotated[
+    Path | None, typer.Option("-o", "--out", help="Folder for the results; else beside each photo.")
+]
 AlbumOption = Annotated[
-    Path | None, typer.Option("--album", help="Folder with other photos of the owner. They stay on this device.")
+    Path | None,
+    typer.Option("--album", help="Folder with other photos of the owner. They stay on this device."),
 ]
 Cloud = Annotated[
     str | None,
     typer.Option("--cloud", envvar="GOODNOISE_CLOUD", help="host:port of the cloud to update from first."),
 ]
 CaFile = Annotated[
-    Path | None, typer.Option("--ca", envvar="GOODNOISE_CA", help="PEM file of the authority that the cloud's TLS uses.")
+    Path | None,
+    typer.Option("--ca", envvar="GOODNOISE_CA", help="PEM file of the authority that the cloud's TLS uses."),
 ]
 Profile = Annotated[str, typer.Option("--profile", help="Which bundle: phone (15 MB) or full (40 MB).")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output; progress goes to standard error.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON to standard output; progress goes to standard error.")
+]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads for the networks; 0 for one a core.")]
 
 
@@ -57,18 +63,32 @@ def protect(
     cloud: Cloud = None,
     ca: CaFile = None,
     budget: Annotated[
-        str, typer.Option(help="auto, levels of 8 bits such as 8 (sign steps), or PSNR over the face such as 36dB.")
+        str,
+        typer.Option(
+            help="auto, levels of 8 bits such as 8 (sign steps), or PSNR over the face such as 36dB."
+        ),
     ] = "auto",
     level: Annotated[
-        str, typer.Option(help="How much may be sent: pull (nothing made from the photo) or off (contact no cloud).")
+        str,
+        typer.Option(
+            help="How much may be sent: pull (nothing made from the photo) or off (contact no cloud)."
+        ),
     ] = "pull",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 0,
     profile: Profile = "full",
     as_json: Json = False,
-    report: Annotated[bool, typer.Option("--report", help="Leave a JSON report and a picture beside each result.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that something else wrote.")] = False,
-    keep_location: Annotated[bool, typer.Option("--keep-location", help="Keep the GPS position in the file.")] = False,
-    keep_serials: Annotated[bool, typer.Option("--keep-serials", help="Keep serial numbers in the file.")] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Leave a JSON report and a picture beside each result.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that something else wrote.")
+    ] = False,
+    keep_location: Annotated[
+        bool, typer.Option("--keep-location", help="Keep the GPS position in the file.")
+    ] = False,
+    keep_serials: Annotated[
+        bool, typer.Option("--keep-serials", help="Keep serial numbers in the file.")
+    ] = False,
     strip_metadata: Annotated[bool, typer.Option("--strip-metadata", help="Remove all metadata.")] = False,
     threads: Threads = 0,
 ) -> None:
@@ -83,7 +103,9 @@ def protect(
     from edge_client.tables import results_table
 
     with _errors(as_json):
-        policy = MetadataPolicy(keep_location=keep_location, keep_serials=keep_serials, strip_all=strip_metadata)
+        policy = MetadataPolicy(
+            keep_location=keep_location, keep_serials=keep_serials, strip_all=strip_metadata
+        )
         options = ProtectOptions(parse_budget(budget), seed=seed, policy=policy)
         items = find_photos(paths, out)
         bundle = _bundle(cloud, ca, level, profile)
@@ -143,13 +165,20 @@ def update(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Fetch the cloud's current bundle. Sends the installed bundle's version, names and hashes, nothing else."""
+    """Fetch the cloud's current bundle. Sends the installed one's version, names and hashes, nothing else."""
     from edge_client.store import BundleStore
     from edge_client.update import update as fetch
 
     with _errors(as_json):
         with _bar(1, what="bytes") as bar:
-            result = fetch(cloud, BundleStore(), profile=_profile(profile), ca=ca, on_progress=bar.bytes, allow_rollback=allow_rollback)
+            result = fetch(
+                cloud,
+                BundleStore(),
+                profile=_profile(profile),
+                ca=ca,
+                on_progress=bar.bytes,
+                allow_rollback=allow_rollback,
+            )
         if as_json:
             _print_json(
                 {
@@ -161,7 +190,10 @@ def update(
             )
         else:
             what = "installed" if result.changed else "already installed"
-            _out.print(f"bundle {result.version} {what}: {result.fetched_bytes} bytes fetched, {result.reused_bytes} reused")
+            _out.print(
+                f"bundle {result.version} {what}: "
+                f"{result.fetched_bytes} bytes fetched, {result.reused_bytes} reused"
+            )
 
 
 @bundle_app.command("show")
@@ -182,7 +214,9 @@ def bundle_show(as_json: Json = False) -> None:
         for name, value in bundle.manifest.scores.items():
             _out.print(f"score {name}: {value}")
         if bundle.manifest.accepted_licences:
-            _out.print(f"unclear licences accepted by the operator: {', '.join(bundle.manifest.accepted_licences)}")
+            _out.print(
+                f"unclear licences accepted by the operator: {', '.join(bundle.manifest.accepted_licences)}"
+            )
         _out.print(f"made {bundle.manifest.created}, {bundle.age.days} days old")
 
 
@@ -190,7 +224,8 @@ def bundle_show(as_json: Json = False) -> None:
 def agent(
     listen: Annotated[str, typer.Option(help="unix:PATH, or a loopback address such as 127.0.0.1:7070.")],
     token_file: Annotated[
-        Path | None, typer.Option("--token-file", help="On loopback: where to write the token that callers must send.")
+        Path | None,
+        typer.Option("--token-file", help="On loopback: where to write the token that callers must send."),
     ] = None,
     ca: CaFile = None,
     threads: Threads = 0,
@@ -220,11 +255,13 @@ class _Bar:
     def __init__(self, progress: Progress, overall: TaskID, current: TaskID) -> None:
         self._progress, self._overall, self._current = progress, overall, current
 
-    def photo(self, number: int, item: Any) -> Any:  # noqa: ANN401, ARG002 - batch's types, imported on use
+    def photo(self, number: int, item: Any) -> Any:  # noqa: ANN401 - batch's types, imported on use
         name = item.source.name
 
         def tell(stage: str, done: int, total: int) -> None:
-            self._progress.update(self._current, description=f"{name}: {stage}", completed=done, total=max(total, 1))
+            self._progress.update(
+                self._current, description=f"{name}: {stage}", completed=done, total=max(total, 1)
+            )
 
         return tell
 
@@ -237,7 +274,12 @@ class _Bar:
 
 @contextmanager
 def _bar(total: int, *, what: str = "photos") -> Iterator[_Bar]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=_err, disable=not _err.is_terminal) as progress:
         overall = progress.add_task(what, total=total)
         current = progress.add_task("", total=1, visible=what == "photos")
@@ -245,7 +287,7 @@ def _bar(total: int, *, what: str = "photos") -> Iterator[_Bar]:
 
 
 @contextmanager
-def _errors(as_json: bool) -> Iterator[None]:  # noqa: FBT001 - one caller's flag
+def _errors(as_json: bool) -> Iterator[None]:
     try:
         yield
     except GoodnoiseError as error:
@@ -263,7 +305,10 @@ def _print_json(value: Any) -> None:  # noqa: ANN401 - any JSON
 
 
 def _result_to_dict(result: Any) -> dict[str, Any]:  # noqa: ANN401 - batch's Result, imported on use
-    found: dict[str, Any] = {"source": str(result.source), "output": str(result.output) if result.output else None}
+    found: dict[str, Any] = {
+        "source": str(result.source),
+        "output": str(result.output) if result.output else None,
+    }
     if result.error is not None:
         found["error"] = {"code": str(result.error.code), "message": result.error.message}
     if result.report is not None:

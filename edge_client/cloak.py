@@ -1,4 +1,4 @@
-"""One face's cloak: the attack in the canvas's own pixels, through what stands between a photo and its recogniser."""
+"""One face's cloak: the attack on the canvas, through what stands between a photo and its recogniser."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from edge_client.recognisers import GradientOracle, Recogniser
 from edge_client.region import Region
 from shared.attack.attack import Attack, run
 from shared.attack.budgets import L2, Budget, Linf
-from shared.attack.steps import Rule
 from shared.attack.oracles import Ensemble, Expectation, Keys, Oracle
+from shared.attack.steps import Rule
 from shared.attack.table import ATTACKS
 from shared.attack.transforms import Chain, Jitter, Jpeg, Maybe, Resize, Warp
 from shared.faces.frames import FRAMES, similarity_to_frame
@@ -62,7 +62,7 @@ class Cloak:
     gradient_calls: int
 
 
-def make_cloak(
+def make_cloak(  # noqa: PLR0913 - the last four have defaults
     photo: Pixels,
     region: Region,
     anchors: Anchors,
@@ -115,7 +115,8 @@ def device_oracle(
 ) -> Oracle:
     """Every surrogate through its own warp, behind what a platform does to a photo.
 
-    Members count equally by the length of their gradients, so that the one with the largest does not decide alone.
+    Members count equally by the length of their gradients, so that the one with the largest does not decide
+    alone.
     """
     landmarks = region.landmarks()
     members: list[Oracle] = []
@@ -136,8 +137,8 @@ def device_oracle(
 
 def _attack(rung: Rung, settings: CloakSettings, *, first: bool) -> Attack:
     steps = settings.steps if first else settings.more_steps
-    # PGD: momentum did not help here, with transforms drawn anew at each step and several surrogates. Similarity to
-    # oneself has no gradient at the original photo, hence the random start.
+    # PGD: momentum did not help here, with transforms drawn anew at each step and several surrogates.
+    # Similarity to oneself has no gradient at the original photo, hence the random start.
     rule: Rule = "sign" if rung.psnr_db is None else "l2"
     return replace(ATTACKS["pgd"], steps=steps, step_size=settings.reach / steps, rule=rule, random_start=0.3)
 
@@ -155,11 +156,13 @@ def _budget(canvas: Floats, region: Region, rung: Rung, looks: Looks, *, grey: b
     )
 
 
-def _start(canvas: Floats, region: Region, nets: DeviceNets, anchors: Anchors, budget: Budget) -> Floats | None:
+def _start(
+    canvas: Floats, region: Region, nets: DeviceNets, anchors: Anchors, budget: Budget
+) -> Floats | None:
     """The universal perturbation of the bundle that lowers the device's own loss most, warped onto the face.
 
-    Similarity to oneself has no gradient at the original photo, so the attack has to begin somewhere else; a hint is
-    better than noise. None when the bundle has no hint or none helps.
+    Similarity to oneself has no gradient at the original photo, so the attack has to begin somewhere else; a
+    hint is better than noise. None when the bundle has no hint or none helps.
     """
     if not len(nets.universals):
         return None
@@ -168,7 +171,10 @@ def _start(canvas: Floats, region: Region, nets: DeviceNets, anchors: Anchors, b
     best, best_score = None, 0.0
     for universal in nets.universals:
         lifted = cv2.warpAffine(
-            np.ascontiguousarray(universal.transpose(1, 2, 0)), matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            np.ascontiguousarray(universal.transpose(1, 2, 0)),
+            matrix,
+            size,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         )
         delta = np.asarray(budget.project(lifted.transpose(2, 0, 1)[None], canvas), np.float32)
         score = _drop(canvas, canvas + delta, region, nets, anchors)

@@ -23,9 +23,10 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-EXIT_HELP = """Exit codes: 0 every face is protected; 1 a face still matches at the largest budget; 2 bad input or usage;
-3 a photo holds no face (all others are protected); 4 the cloud cannot be reached and no bundle is installed;
-5 something failed here (disk, damaged bundle); 130 interrupted: what is done is kept, the same command goes on."""
+EXIT_HELP = """Exit codes: 0 every face is protected; 1 a face still matches at the largest budget;
+2 bad input or usage; 3 a photo holds no face (all others are protected); 4 no cloud can be reached and no
+bundle is installed; 5 something failed here (disk, damaged bundle); 130 interrupted: what is done is kept, the
+same command goes on."""
 
 _OF_CODE = {
     Code.INVALID_INPUT: Exit.BAD_INPUT,

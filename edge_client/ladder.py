@@ -19,8 +19,8 @@ _PSNR = re.compile(r"(\d+(?:\.\d+)?)\s*db", re.IGNORECASE)
 class Rung:
     """One budget.
 
-    With `psnr_db` set: L2 steps down to that PSNR over the face box, no pixel further than `levels`. Without: sign steps
-    up to `levels`, levels of 8 bits.
+    With `psnr_db` set: L2 steps down to that PSNR over the face box, no pixel further than `levels`. Without:
+    sign steps up to `levels`, levels of 8 bits.
     """
 
     levels: float
@@ -53,11 +53,14 @@ def parse_budget(text: str) -> tuple[Rung, ...]:
     if match := _LEVELS.fullmatch(cleaned):
         return (Rung(_within(float(match[1]), 1.0, 32.0, cleaned, "levels")),)
     raise GoodnoiseError(
-        Code.INVALID_INPUT, f"budget {text!r} is not understood; give 'auto', levels such as '8', or PSNR such as '36dB'"
+        Code.INVALID_INPUT,
+        f"budget {text!r} is not understood; give 'auto', levels such as '8', or PSNR such as '36dB'",
     )
 
 
 def _within(value: float, low: float, high: float, text: str, unit: str) -> float:
     if not low <= value <= high:
-        raise GoodnoiseError(Code.INVALID_INPUT, f"budget {text!r} is out of range: {low:g} to {high:g} {unit}")
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"budget {text!r} is out of range: {low:g} to {high:g} {unit}"
+        )
     return value

@@ -1,7 +1,7 @@
 """Where in a face a change shows least: a weight for each pixel of the canvas.
 
-Nothing outside the face, soft towards its edge so that no border shows; less on smooth skin, where grain shows, and
-more in texture, which hides it (contrast masking, Legge and Foley 1980).
+Nothing outside the face, soft towards its edge so that no border shows; less on smooth skin, where grain
+shows, and more in texture, which hides it (contrast masking, Legge and Foley 1980).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ __all__ = ["Looks", "face_mask", "weight_map"]
 
 Floats = npt.NDArray[np.float32]
 
-# The oval of a face in the 112-pixel ArcFace frame: centre and half axes in pixels. Hair line to chin, ear to ear.
+# The oval of a face in the 112-pixel ArcFace frame: centre and half axes in pixels. Hair line to chin, ear to
+# ear.
 _CENTRE = (56.0, 64.0)
 _HALF_AXES = (49.0, 63.0)
 
@@ -38,7 +39,9 @@ class Looks:
     contrast: float = 8.0
 
 
-def face_mask(size: tuple[int, int], landmarks: npt.NDArray[np.float64], *, edge: float = Looks.edge) -> Floats:
+def face_mask(
+    size: tuple[int, int], landmarks: npt.NDArray[np.float64], *, edge: float = Looks.edge
+) -> Floats:
     """1 inside the face's oval, 0 outside, smooth between.
 
     Args:
@@ -55,7 +58,7 @@ def face_mask(size: tuple[int, int], landmarks: npt.NDArray[np.float64], *, edge
     y = matrix[1, 0] * columns + matrix[1, 1] * rows + matrix[1, 2]
     radius = np.hypot((x - _CENTRE[0]) / _HALF_AXES[0], (y - _CENTRE[1]) / _HALF_AXES[1])
     t = np.clip((1.0 - radius) / edge, 0.0, 1.0)
-    return (t * t * (3.0 - 2.0 * t)).astype(np.float32)
+    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
 
 def weight_map(canvas: Floats, landmarks: npt.NDArray[np.float64], looks: Looks) -> Floats:
@@ -83,4 +86,6 @@ def _local_contrast(canvas: Floats) -> Floats:
     square = cv2.GaussianBlur(luma * luma, (0, 0), 2.0)
     deviation = np.sqrt(np.maximum(square - mean * mean, 0.0))
     # Take the least contrast near by, so that the halo of an edge on smooth skin does not count as texture.
-    return np.asarray(cv2.GaussianBlur(cv2.erode(deviation, np.ones((3, 3), np.uint8)), (0, 0), 1.0), np.float32)
+    return np.asarray(
+        cv2.GaussianBlur(cv2.erode(deviation, np.ones((3, 3), np.uint8)), (0, 0), 1.0), np.float32
+    )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -52,8 +53,8 @@ class ProtectOptions:
 class FaceReport:
     """One face: box in the upright photo (left, top, width, height), verdicts, and what the change costs.
 
-    `levels` is the largest change in levels, `psnr_db` and `ssim` are over the face's box in the saved file; `anchor` is
-    'album' or 'own photo'.
+    `levels` is the largest change in levels, `psnr_db` and `ssim` are over the face's box in the saved file;
+    `anchor` is 'album' or 'own photo'.
     """
 
     box: tuple[int, int, int, int]
@@ -77,7 +78,7 @@ class FaceReport:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A protected photo: the file's bytes, its decoded pixels, a report for each face, and seconds by stage."""
+    """A protected photo: the file's bytes, its decoded pixels, a report for each face, seconds by stage."""
 
     data: bytes
     format: str
@@ -174,7 +175,7 @@ def protect(
                     seed=options.seed,
                     grey=photo.grey,
                     previous=work.cloak,
-                    on_step=lambda done, total, said=said: tell(said, done, total),
+                    on_step=partial(tell, said),
                 )
                 calls += work.cloak.gradient_calls
         with clock.stage("save"):
@@ -212,7 +213,8 @@ def check_pair(
         sizes = [f"{p.pixels.shape[1]} x {p.pixels.shape[0]}" for p in (original, protected)]
         raise GoodnoiseError(
             Code.INVALID_INPUT,
-            f"the original has {sizes[0]} pixels and the protected photo {sizes[1]}; give two files of one size",
+            f"the original has {sizes[0]} pixels and the protected photo {sizes[1]}; "
+            "give two files of one size",
         )
     found = nets.detector.find(original.pixels)
     if not found:
@@ -227,7 +229,9 @@ def check_pair(
 
 def _no_face(too_small: int) -> str:
     if too_small:
-        return f"only faces under {SMALLEST_FACE} pixels were found, too small for a recogniser; nothing was changed"
+        return (
+            f"only faces under {SMALLEST_FACE} pixels were found, too small to recognise; nothing was changed"
+        )
     return "no face was found; nothing was changed"
 
 
@@ -253,7 +257,7 @@ def _compose(photo: Photo, works: Sequence[_Work]) -> Pixels:
         total[:] = total.mean(axis=2, keepdims=True)
     # Whole levels towards zero beyond the cap: rounding must not add a level to the budget.
     levels = np.clip(np.rint(total), -np.floor(cap), np.floor(cap))
-    return np.clip(photo.pixels + levels, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(photo.pixels + levels, 0, 255), np.uint8)
 
 
 def _report(before: Pixels, after: Pixels, work: _Work) -> FaceReport:

@@ -48,7 +48,9 @@ class Recogniser:
             GoodnoiseError: CORRUPT when the bundle's card has none.
         """
         if self.card.threshold is None:
-            raise GoodnoiseError(Code.CORRUPT, f"the bundle states no threshold for {self.name}; run 'goodnoise update'")
+            raise GoodnoiseError(
+                Code.CORRUPT, f"the bundle states no threshold for {self.name}; run 'goodnoise update'"
+            )
         value = self.card.threshold.value
         return value if self.card.metric == "cosine" else -value
 
@@ -68,7 +70,7 @@ class Recogniser:
         Cosine, or minus the Euclidean distance where the card says so.
         """
         if self.card.metric == "euclidean":
-            return -np.linalg.norm(embeddings[:, None] - anchors[None], axis=2)
+            return np.asarray(-np.linalg.norm(embeddings[:, None] - anchors[None], axis=2), np.float32)
         result: Floats = _unit(embeddings) @ _unit(anchors).T
         return result
 
@@ -77,8 +79,8 @@ class Recogniser:
 class GradientOracle:
     """The oracle over a surrogate's gradient graph: cosine to several anchors.
 
-    `anchors` is float32 N K D and `weights` float32 N K, a negative weight for what the attack moves away from; rows are
-    in the order of the images that the oracle is called with.
+    `anchors` is float32 N K D and `weights` float32 N K, a negative weight for what the attack moves away
+    from; rows are in the order of the images that the oracle is called with.
     """
 
     surrogate: Recogniser
@@ -115,11 +117,12 @@ def load_recogniser(member: Member, graph: bytes, *, threads: int = 0) -> Recogn
         session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises unrelated types for a bad graph
         raise GoodnoiseError(
-            Code.CORRUPT, f"the graph of {member.card.name} cannot be loaded; run 'goodnoise update' to fetch it again"
+            Code.CORRUPT,
+            f"the graph of {member.card.name} cannot be loaded; run 'goodnoise update' to fetch it again",
         ) from error
     return Recogniser(member.card, member.role, member.margin, session)
 
 
 def _unit(vectors: Floats) -> Floats:
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(norms, np.float32(1e-12))
+    return np.asarray(vectors / np.maximum(norms, np.float32(1e-12)), np.float32)

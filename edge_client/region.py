@@ -13,8 +13,8 @@ from shared.faces.frames import FRAMES, similarity_to_frame
 
 __all__ = ["FINEST", "Region", "face_region"]
 
-# A canvas is at most this many times as fine as the 112-pixel frame. A perturbation finer than that is averaged away
-# when a recogniser crops the face, and costs time.
+# A canvas is at most this many times as fine as the 112-pixel frame. A perturbation finer than that is
+# averaged away when a recogniser crops the face, and costs time.
 FINEST = 2.0
 # How far around the frame's square the canvas reaches, as a share of the square's side: room for jitter.
 _ROOM = 0.12
@@ -22,7 +22,7 @@ _ROOM = 0.12
 
 @dataclass(frozen=True)
 class Region:
-    """A window of the photo (left, top, right, bottom in pixels) and its canvas, `factor` canvas pixels a photo pixel."""
+    """A window of the photo (left, top, right, bottom), its canvas, and canvas pixels over photo pixels."""
 
     window: tuple[int, int, int, int]
     factor: tuple[float, float]
@@ -34,7 +34,8 @@ class Region:
         x0, y0, x1, y1 = self.window
         part = photo[y0:y1, x0:x1]
         if self.factor != (1.0, 1.0):
-            part = cv2.resize(part, (self.size[1], self.size[0]), interpolation=cv2.INTER_AREA)
+            shrunk = cv2.resize(part, (self.size[1], self.size[0]), interpolation=cv2.INTER_AREA)
+            part = np.asarray(shrunk, np.uint8)
         return np.ascontiguousarray(part.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255.0)
 
     def landmarks(self) -> npt.NDArray[np.float64]:
@@ -44,7 +45,7 @@ class Region:
     def on_canvas(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Photo coordinates to canvas coordinates, shape n 2."""
         factor = np.array(self.factor)
-        return (points - np.array(self.window[:2]) + 0.5) * factor - 0.5
+        return np.asarray((points - np.array(self.window[:2]) + 0.5) * factor - 0.5)
 
     def box(self) -> tuple[int, int, int, int]:
         """The face's box on the canvas, cut to it: left, top, right, bottom."""
@@ -70,7 +71,7 @@ class Region:
             x0, y0, x1, y1 = self.window
             levels = cv2.resize(levels, (x1 - x0, y1 - y0), interpolation=cv2.INTER_CUBIC)
         bound = np.float32(cap * 255.0)
-        return np.clip(levels, -bound, bound)
+        return np.asarray(np.clip(levels, -bound, bound), np.float32)
 
 
 def face_region(shape: tuple[int, ...], face: Face, *, finest: float = FINEST) -> Region:

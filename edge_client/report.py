@@ -66,7 +66,7 @@ def outcome_to_dict(outcome: Outcome, *, bundle: str) -> dict[str, Any]:
 
 
 def report_picture(outcome: Outcome) -> Image.Image:
-    """Original, protected, and the difference amplified, a row for each face, with bars of similarity below."""
+    """Original, protected, and the difference amplified, a row for each face, bars of similarity below."""
     rows = [_face_row(outcome, face) for face in outcome.faces]
     width = max(row.width for row in rows)
     sheet = Image.new("RGB", (width, sum(row.height for row in rows)), _PAPER)
@@ -94,7 +94,7 @@ def _face_row(outcome: Outcome, face: FaceReport) -> Image.Image:
 
 def _difference(before: Pixels, after: Pixels) -> Pixels:
     amplified = (after.astype(np.int16) - before) * AMPLIFIED + 128
-    return np.clip(amplified, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(amplified, 0, 255), np.uint8)
 
 
 def _panel(image: Pixels, box: tuple[int, int, int, int]) -> Image.Image:
@@ -119,7 +119,10 @@ def _bars(face: FaceReport, width: int) -> Image.Image:
     cost = f"at most {face.levels:g} levels, {face.psnr_db:.1f} dB, SSIM {face.ssim:.3f} over the face box"
     draw.text((0, 0), f"{cost}; compared with: {face.anchor}", fill=_INK, font=_font(14))
     draw.text(
-        (0, 22), "similarity before (grey) and after; the line is the threshold for 'same person'", fill=_BEFORE, font=_font(13)
+        (0, 22),
+        "similarity before (grey) and after; the line is the threshold for 'same person'",
+        fill=_BEFORE,
+        font=_font(13),
     )
     for index, verdict in enumerate(face.verdicts):
         _bar(draw, verdict, 50 + 2 * _BAR_HEIGHT * index, width)

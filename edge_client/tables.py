@@ -13,7 +13,19 @@ from shared.bundle import Manifest
 
 __all__ = ["bundle_table", "faces_table", "results_table"]
 
-_COLUMNS = ("photo", "face", "recogniser", "role", "before", "after", "threshold", "verdict", "levels", "PSNR", "seconds")
+_COLUMNS = (
+    "photo",
+    "face",
+    "recogniser",
+    "role",
+    "before",
+    "after",
+    "threshold",
+    "verdict",
+    "levels",
+    "PSNR",
+    "seconds",
+)
 
 
 def results_table(results: Sequence[Result]) -> Table:
@@ -22,7 +34,9 @@ def results_table(results: Sequence[Result]) -> Table:
     for result in results:
         if result.report is None:
             message = result.error.message if result.error else ""
-            table.add_row(result.source.name, "-", "-", "-", "-", "-", "-", f"[yellow]{message}[/]", "-", "-", "-")
+            table.add_row(
+                result.source.name, "-", "-", "-", "-", "-", "-", f"[yellow]{message}[/]", "-", "-", "-"
+            )
             continue
         seconds = "done before" if result.resumed else f"{sum(result.report['seconds'].values()):.1f}"
         _add_faces(table, result.source.name, result.report["faces"], seconds)
@@ -38,7 +52,10 @@ def faces_table(faces: Sequence[dict[str, Any]]) -> Table:
 
 def bundle_table(manifest: Manifest) -> Table:
     """The networks of a bundle."""
-    table = Table(box=box.SIMPLE_HEAD, title=f"Bundle {manifest.version} ({manifest.profile}, {manifest.size / 1e6:.1f} MB)")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"Bundle {manifest.version} ({manifest.profile}, {manifest.size / 1e6:.1f} MB)",
+    )
     for column in ("network", "role", "threshold", "margin", "weights from", "licence", "may be passed on"):
         table.add_column(column)
     for member in manifest.members:
@@ -46,7 +63,13 @@ def bundle_table(manifest: Manifest) -> Table:
         threshold = "-" if card.threshold is None else f"{card.threshold.value:.3f}"
         origin = f"{card.origin.package} {card.origin.version}".strip()
         table.add_row(
-            card.name, member.role, threshold, f"{member.margin:.3f}", origin, card.licence.name, card.licence.redistribution
+            card.name,
+            member.role,
+            threshold,
+            f"{member.margin:.3f}",
+            origin,
+            card.licence.name,
+            card.licence.redistribution,
         )
     return table
 

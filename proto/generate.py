@@ -1,8 +1,8 @@
 """Regenerate the checked-in stubs under shared/wire/goodnoise/v1 from the .proto files beside this script.
 
 Runs in an environment of its own (`make proto`): grpcio-tools from requirements.txt beside this script, and
-protoletariat, which makes the generated imports relative. Protoletariat is installed without its dependencies, since
-it declares a protobuf older than it needs.
+protoletariat, which makes the generated imports relative. Protoletariat is installed without its
+dependencies, since it declares a protobuf older than it needs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The bundle's manifest: what a cloud publishes to its devices, as frozen values and as JSON.
 
-Objects are addressed by sha256, so an update moves only what changed. The manifest names every object once; roles
-refer to objects by name.
+Objects are addressed by sha256, so an update moves only what changed. The manifest names every object once;
+roles refer to objects by name.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Member:
     """A network of the bundle.
 
     A surrogate's object is a gradient graph, a checker's a forward graph, the detector's the detector's file.
-    `margin` is how far behind its threshold the check wants a score: in units of the card's metric, >= 0, calibrated
-    by leaving one recogniser out; `calibration` says on what.
+    `margin` is how far behind its threshold the check wants a score: in units of the card's metric, >= 0,
+    calibrated by leaving one recogniser out; `calibration` says on what.
     """
 
     role: Role
@@ -88,7 +88,7 @@ class Hint:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A bundle. `scores` holds measured figures by name, shown to users as they are; `created` is ISO 8601, UTC."""
+    """A bundle. `scores` holds measured figures by name, shown as they are; `created` is ISO 8601, UTC."""
 
     version: str
     profile: Profile
@@ -185,7 +185,8 @@ def manifest_from_json(content: bytes) -> Manifest:
         if raw["format"] != FORMAT:
             raise GoodnoiseError(
                 Code.PRECONDITION,
-                f"bundle format {raw['format']!r} is unknown to this version, which reads {FORMAT}; update goodnoise",
+                f"bundle format {raw['format']!r} is unknown to this version, which reads {FORMAT}; "
+                "update goodnoise",
             )
         manifest = Manifest(
             version=_text(raw, "version", _VERSION),

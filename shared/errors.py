@@ -1,7 +1,7 @@
 """The project's one error: a code, a message that names the way out, and details.
 
-`ValueError` stays what it is in Python, a caller's mistake. `GoodnoiseError` is for what a user, a file or a peer
-can cause. It is translated once at each edge: to an exit code by the command line, to a gRPC status by
+`ValueError` stays what it is in Python, a caller's mistake. `GoodnoiseError` is for what a user, a file or a
+peer can cause. It is translated once at each edge: to an exit code by the command line, to a gRPC status by
 `shared.wire.status`.
 """
 

@@ -111,7 +111,8 @@ def device_home(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A device's folder with a real `phone` bundle, built from the zoo."""
     home = tmp_path_factory.mktemp("device")
     script = Path(__file__).resolve().parent / "device" / "make_bundle.py"
-    subprocess.run([sys.executable, str(script), "--home", str(home)], check=True, env={**os.environ, "GOODNOISE_MODELS": str(zoo)})
+    environment = {**os.environ, "GOODNOISE_MODELS": str(zoo)}
+    subprocess.run([sys.executable, str(script), "--home", str(home)], check=True, env=environment)
     return home
 
 

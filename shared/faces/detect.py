@@ -13,15 +13,15 @@ from shared.errors import Code, GoodnoiseError
 
 __all__ = ["Detector", "Face"]
 
-# Long sides of the copies, in pixels. YuNet finds faces of about 10 to 300 pixels, so a small copy catches the face
-# that fills a large photo and a large copy the faces in the background.
+# Long sides of the copies, in pixels. YuNet finds faces of about 10 to 300 pixels, so a small copy catches
+# the face that fills a large photo and a large copy the faces in the background.
 COPY_SIDES = (320, 640, 1280)
 FULL_SIDE = 2560
 
 
 @dataclass(frozen=True)
 class Face:
-    """One face: box (left, top, width, height), landmarks 5x2 (see `frames`), both in photo pixels, and a score in [0,1]."""
+    """One face, in photo pixels: box (left, top, width, height), landmarks 5 2 (`frames`); score in [0,1]."""
 
     box: tuple[float, float, float, float]
     landmarks: tuple[tuple[float, float], ...]
@@ -60,8 +60,10 @@ class Detector:
             photo: uint8 H W 3, RGB.
         """
         if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
-            raise ValueError(f"photo: expected uint8 of shape H W 3, got {photo.dtype} of shape {photo.shape}")
-        bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
+            raise ValueError(
+                f"photo: expected uint8 of shape H W 3, got {photo.dtype} of shape {photo.shape}"
+            )
+        bgr = np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2BGR), np.uint8)
         long_side = max(photo.shape[:2])
         sides = [side for side in (*COPY_SIDES, FULL_SIDE) if side < long_side]
         if long_side <= FULL_SIDE:
@@ -80,7 +82,9 @@ class Detector:
         _, rows = self._net.detect(copy)
         if rows is None:
             return []
-        return [_to_photo(row, border, width / size[0], height / size[1]) for row in np.asarray(rows, np.float64)]
+        return [
+            _to_photo(row, border, width / size[0], height / size[1]) for row in np.asarray(rows, np.float64)
+        ]
 
 
 def _to_photo(row: npt.NDArray[np.float64], border: int, step_x: float, step_y: float) -> Face:

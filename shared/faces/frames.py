@@ -1,7 +1,7 @@
-"""Frames: where a recogniser expects the five landmarks of a face to lie, and the map from a photo into a frame.
+"""Frames: where a recogniser expects the five landmarks of a face, and the map from a photo into a frame.
 
-Coordinates are (x, y) in pixels with pixel centres at whole numbers, as in OpenCV. Landmarks come in the order left
-eye, right eye, nose tip, left mouth corner, right mouth corner, where left is left in the picture.
+Coordinates are (x, y) in pixels with pixel centres at whole numbers, as in OpenCV. Landmarks come in the
+order left eye, right eye, nose tip, left mouth corner, right mouth corner, where left is left in the picture.
 """
 
 from __future__ import annotations
@@ -35,15 +35,19 @@ class Frame:
 
 # The points of InsightFace's ArcFace template for 112x112 (arXiv 1801.07698, their `face_align.py`).
 _ARCFACE = Frame(
-    "arcface112", 112, ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
+    "arcface112",
+    112,
+    ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)),
 )
 
 
 def _dlib_frame(size: int = 150, padding: float = 0.25) -> Frame:
-    # Five of dlib's mean 68-point shape in its unit square (dlib `render_face_detections`, `interpolation.h`):
-    # each eye as the mean of its six points, the nose tip and the corners of the mouth.
+    # Five of dlib's mean 68-point shape in its unit square (dlib `render_face_detections`,
+    # `interpolation.h`): each eye as the mean of its six points, the nose tip and the corners of the mouth.
     unit = ((0.2255, 0.2160), (0.7548, 0.2160), (0.4901, 0.5156), (0.2541, 0.7802), (0.7261, 0.7802))
-    place = [((x + padding) / (1 + 2 * padding) * size, (y + padding) / (1 + 2 * padding) * size) for x, y in unit]
+    place = [
+        ((x + padding) / (1 + 2 * padding) * size, (y + padding) / (1 + 2 * padding) * size) for x, y in unit
+    ]
     return Frame("dlib150", size, tuple(place))
 
 
@@ -89,20 +93,20 @@ def crop(photo: npt.NDArray[np.uint8], landmarks: npt.ArrayLike, frame: Frame) -
         frame: the target frame.
 
     Returns:
-        float32 of shape 1 3 S S, RGB in [0,1]. Area averaging is used where the photo is more than twice as fine as
-        the frame, bilinear otherwise; what lies outside the photo is black.
+        float32 of shape 1 3 S S, RGB in [0,1]. Area averaging is used where the photo is more than twice as
+        fine as the frame, bilinear otherwise; what lies outside the photo is black.
     """
     matrix = similarity_to_frame(landmarks, frame)
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     source = photo
     if scale < 0.5:
-        # Shrink first, so that one bilinear sample never skips pixels (aliasing differs between recognisers' readers).
+        # Shrink first, so that one bilinear sample never skips pixels (aliasing differs between recognisers'
+        # readers).
         factor = 2.0 * scale
-        size = (max(1, round(photo.shape[1] * factor)), max(1, round(photo.shape[0] * factor)))
         x0, y0, x1, y1 = _window(matrix, frame.size, photo.shape)
         source = photo[y0:y1, x0:x1]
         size = (max(1, round((x1 - x0) * factor)), max(1, round((y1 - y0) * factor)))
-        source = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
+        source = np.asarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA), np.uint8)
         matrix = matrix @ _pixel_map((x1 - x0) / size[0], (y1 - y0) / size[1], x0, y0)
     warped = cv2.warpAffine(
         source, matrix[:2], (frame.size, frame.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT

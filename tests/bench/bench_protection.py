@@ -2,9 +2,10 @@
 
     python tests/bench/bench_protection.py --lfw DIR --bundles DIR --out DIR [--pairs 150] [--processes 2]
 
-One photo of a pair is enrolled and given to nothing; the other is protected as a whole photo by the device's own code and
-saved without loss; each condition detects and aligns again. Resumable: what is measured already is read from --out.
-Writes protection.json and protection.md.
+One photo of a pair is enrolled and given to nothing; the other is protected as a whole photo by the device's
+own code and saved without loss; each condition detects and aligns again. Resumable: what is measured already
+is read from
+--out. Writes protection.json and protection.md.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ def judges() -> list[Recogniser]:
     options.intra_op_num_threads = 1
     found = []
     for name in JUDGES:
-        session = ort.InferenceSession(str(default_store() / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(
+            str(default_store() / f"{name}.onnx"), options, providers=["CPUExecutionProvider"]
+        )
         found.append(Recogniser(load_card(name), "judge", 0.0, session))
     return found
 
@@ -97,7 +100,10 @@ class Bench:
 
     def measure(self, row: Row, pair: Pair, number: int) -> dict[str, Any]:
         """One pair under one row."""
-        pixels = {path: np.asarray(Image.open(path).convert("RGB")) for path in (pair.enrolled, pair.target, *pair.album)}
+        pixels = {
+            path: np.asarray(Image.open(path).convert("RGB"))
+            for path in (pair.enrolled, pair.target, *pair.album)
+        }
         faces = {path: main_face(self.nets.detector, image) for path, image in pixels.items()}
         face, enrolled = faces[pair.target], faces[pair.enrolled]
         if face is None or enrolled is None:
@@ -113,7 +119,9 @@ class Bench:
             again = near(self.nets.detector.find(photo), face)
             again = off_centre(again, rng) if condition == "shared" else again
             got = embed(photo, again, self.judges)
-            after_similarity[condition] = {j.name: float(j.similarity(got[j.name], known[j.name])[0, 0]) for j in self.judges}
+            after_similarity[condition] = {
+                j.name: float(j.similarity(got[j.name], known[j.name])[0, 0]) for j in self.judges
+            }
         x0, y0, w, h = (max(round(v), 0) for v in face.box)
         box = (slice(y0, y0 + h), slice(x0, x0 + w))
         return {
@@ -126,7 +134,9 @@ class Bench:
             "calls": calls,
         }
 
-    def _protected(self, row: Row, pair: Pair, pixels: Any, faces: Any, number: int) -> tuple[Any, float, int]:
+    def _protected(
+        self, row: Row, pair: Pair, pixels: Any, faces: Any, number: int
+    ) -> tuple[Any, float, int]:
         before, face = pixels[pair.target], faces[pair.target]
         if not row.surrogates:
             return _control(row, before, face, self.nets, number), 0.0, 0
@@ -134,7 +144,9 @@ class Bench:
         nets = replace(self.nets, surrogates=surrogates, checkers=())
         album = None
         if row.album:
-            album = album_of([embed(pixels[p], faces[p], nets.recognisers) for p in pair.album if faces[p] is not None])
+            album = album_of(
+                [embed(pixels[p], faces[p], nets.recognisers) for p in pair.album if faces[p] is not None]
+            )
         buffer = io.BytesIO()
         Image.fromarray(before).save(buffer, "PNG")
         photo = read_photo(buffer.getvalue(), name=pair.target.name)
@@ -145,7 +157,7 @@ class Bench:
 
 
 def _control(row: Row, before: Any, face: Any, nets: DeviceNets, number: int) -> Any:
-    """Random signs, or the bundle's first universal perturbation at full budget, over the same area as the attack."""
+    """Random signs, or the bundle's first universal perturbation at full budget, over the attack's area."""
     from edge_client.looks import face_mask
     from edge_client.region import face_region
     from shared.faces.frames import similarity_to_frame
@@ -159,7 +171,9 @@ def _control(row: Row, before: Any, face: Any, nets: DeviceNets, number: int) ->
         matrix = similarity_to_frame(region.landmarks(), FRAMES["arcface112"])
         size = (region.size[1], region.size[0])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        pattern = cv2.warpAffine(np.ascontiguousarray(universal.transpose(1, 2, 0)), matrix, size, flags=flags)
+        pattern = cv2.warpAffine(
+            np.ascontiguousarray(universal.transpose(1, 2, 0)), matrix, size, flags=flags
+        )
     delta = np.asarray(pattern * mask[:, :, None] * 8 / 255, np.float32).transpose(2, 0, 1)[None]
     x0, y0, x1, y1 = region.window
     after = before.copy()
@@ -196,7 +210,12 @@ def run(options: argparse.Namespace) -> dict[tuple[str, int], dict[str, Any]]:
     known = _known(log)
     names = [r.name for r in ROWS if not options.rows or any(word in r.name for word in options.rows)]
     count = min(options.pairs, len(positive_pairs(options.lfw, TUNING if options.tuning else REPORTING)))
-    jobs = [(n, i, options.lfw, count, int(options.tuning)) for i in range(count) for n in names if (n, i) not in known]
+    jobs = [
+        (n, i, options.lfw, count, int(options.tuning))
+        for i in range(count)
+        for n in names
+        if (n, i) not in known
+    ]
     with log.open("a") as file, Progress() as progress, get_context("spawn").Pool(options.processes) as pool:
         task = progress.add_task("pairs x rows", total=len(jobs))
         for name, number, result in pool.imap_unordered(_work, jobs):
@@ -233,7 +252,12 @@ def _summary(measured: list[dict[str, Any]], thresholds: dict[str, float]) -> di
             }
         rates[judge] = by
     mean = {key: float(np.mean([r[key] for r in measured])) for key in ("psnr", "ssim", "seconds", "calls")}
-    return {"pairs": len(measured), "recognisers": rates, "levels": max(r["levels"] for r in measured), **mean}
+    return {
+        "pairs": len(measured),
+        "recognisers": rates,
+        "levels": max(r["levels"] for r in measured),
+        **mean,
+    }
 
 
 def wilson(hits: int, total: int) -> tuple[float, float]:
@@ -273,7 +297,9 @@ def markdown(found: dict[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--lfw", type=Path, required=True, help="folder with images/ and pairs.txt")
     parser.add_argument("--out", type=Path, default=Path("bench-out"))
     parser.add_argument("--pairs", type=int, default=150)

@@ -16,7 +16,7 @@ TUNING = (4, 5, 6)
 
 @dataclass(frozen=True)
 class Pair:
-    """A positive pair: the enrolled photo, the one to protect, and other photos of the person that are neither."""
+    """A positive pair: the enrolled photo, the one to protect, and other photos of the person."""
 
     person: str
     enrolled: Path
@@ -25,7 +25,7 @@ class Pair:
 
 
 def positive_pairs(folder: Path, sets: tuple[int, ...], *, album: int = 4, least: int = 1) -> list[Pair]:
-    """Positive pairs of these sets, people with the largest albums first, each person once before any twice."""
+    """Positive pairs of these sets, largest albums first, each person once before any twice."""
     lines = (folder / "pairs.txt").read_text().splitlines()
     half = int(lines[0].split()[1])
     rounds: dict[int, list[Pair]] = {}
@@ -41,8 +41,7 @@ def positive_pairs(folder: Path, sets: tuple[int, ...], *, album: int = 4, least
                 continue
             turn = times[person] = times.get(person, -1) + 1
             rounds.setdefault(turn, []).append(Pair(person, enrolled, target, tuple(others[:album])))
-    ordered = [pair for turn in sorted(rounds) for pair in sorted(rounds[turn], key=lambda p: -len(p.album))]
-    return ordered
+    return [pair for turn in sorted(rounds) for pair in sorted(rounds[turn], key=lambda p: -len(p.album))]
 
 
 def main_face(detector: Detector, pixels: npt.NDArray[np.uint8]) -> Face | None:

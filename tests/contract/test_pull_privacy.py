@@ -1,4 +1,4 @@
-"""Wire level `pull`: nothing that a device sends depends on the photo. Every byte is recorded on a plaintext line."""
+"""Wire level `pull`: nothing that a device sends depends on the photo. Every byte is recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,19 @@ ACCEPTED = ("mobilefacenet-512", "mobilefacenet-192")
 
 
 def protect(photo: Path, cloud: str, home: Path, out: Path) -> dict[str, Any]:
-    arguments = ["protect", str(photo), "-o", str(out), "--cloud", cloud, "--profile", "phone", "--budget", "45dB", "--json"]
+    arguments = [
+        "protect",
+        str(photo),
+        "-o",
+        str(out),
+        "--cloud",
+        cloud,
+        "--profile",
+        "phone",
+        "--budget",
+        "45dB",
+        "--json",
+    ]
     result = CliRunner().invoke(app, arguments, env={"GOODNOISE_HOME": str(home)})
     assert result.exit_code in (0, 1), result.stderr
     found: dict[str, Any] = json.loads(result.stdout)["photos"][0]
@@ -32,7 +44,9 @@ def test_two_photos_send_the_same(
     cloud = start_cloud()
     build_bundle(Order(profile="phone", accepted_licences=ACCEPTED, models=zoo), tmp_path / "published")
     other = tmp_path / "a-telling-name.jpg"
-    Image.open(photos / "astronaut.png").convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(other, quality=80)
+    Image.open(photos / "astronaut.png").convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
+        other, quality=80
+    )
     recordings = []
     for number, photo in enumerate((photos / "astronaut.png", other)):
         for turn in ("first", "again"):  # with nothing installed, and with the bundle there
@@ -43,7 +57,9 @@ def test_two_photos_send_the_same(
     for turn in ("first", "again"):
         one, two = (proxy for t, proxy in recordings if t == turn)
         # grpc-timeout counts down and :authority names the proxy's port; everything else must be equal.
-        calls = [[call.without("grpc-timeout", ":authority") for call in proxy.calls()] for proxy in (one, two)]
+        calls = [
+            [call.without("grpc-timeout", ":authority") for call in proxy.calls()] for proxy in (one, two)
+        ]
         assert calls[0] == calls[1]
         assert calls[0]
     sent = b"".join(proxy.raw() for _, proxy in recordings)
@@ -53,10 +69,21 @@ def test_two_photos_send_the_same(
 
 @pytest.mark.zoo
 def test_level_off_opens_no_connection(
-    start_cloud: Callable[..., Any], record: Callable[..., Any], device_home: Path, photos: Path, tmp_path: Path
+    start_cloud: Callable[..., Any],
+    record: Callable[..., Any],
+    device_home: Path,
+    photos: Path,
+    tmp_path: Path,
 ) -> None:
     proxy = record(start_cloud().address)
-    arguments = ["protect", str(photos / "astronaut.png"), "-o", str(tmp_path / "out"), "--cloud", proxy.address]
+    arguments = [
+        "protect",
+        str(photos / "astronaut.png"),
+        "-o",
+        str(tmp_path / "out"),
+        "--cloud",
+        proxy.address,
+    ]
     environment = {"GOODNOISE_HOME": str(device_home)}
     result = CliRunner().invoke(app, [*arguments, "--level", "off", "--budget", "45dB"], env=environment)
     assert result.exit_code in (0, 1), result.stderr

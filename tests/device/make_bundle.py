@@ -1,4 +1,4 @@
-"""Build a bundle from the zoo and install it into a device's folder, for the tests that run without torch and onnx.
+"""Build a bundle from the zoo and install it into a device's folder, for tests without torch and onnx.
 
 Run by the full environment; the tests beside it are run by the device's own.
 """

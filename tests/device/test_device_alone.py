@@ -1,4 +1,4 @@
-"""The device side where torch and onnx are not installed, or must not be loaded: a fresh interpreter protects a photo.
+"""The device side where torch and onnx are absent: a fresh interpreter protects a photo.
 
 Also collected by the ordinary run, where torch is installed and must stay out of the process.
 """
@@ -28,7 +28,8 @@ photo = read_photo(Path(sys.argv[1]))
 outcome = protect(photo, load_nets(BundleStore().current()), ProtectOptions(parse_budget("38dB")))
 assert outcome.faces and outcome.gradient_calls > 0
 assert (outcome.saved != photo.pixels).any()
-heavy = {"torch", "onnx", "tflite", "cloud_server", "models"} & {name.partition(".")[0] for name in sys.modules}
+loaded = {name.partition(".")[0] for name in sys.modules}
+heavy = {"torch", "onnx", "tflite", "cloud_server", "models"} & loaded
 assert not heavy, heavy
 print("protected", len(outcome.faces))
 """

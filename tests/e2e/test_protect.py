@@ -66,10 +66,14 @@ def test_the_saved_file_keeps_the_budget_and_changes_the_face_only(outcome: Outc
 
 
 @pytest.mark.zoo
-def test_the_same_seed_gives_the_same_file_and_another_seed_another(astronaut: Photo, nets: DeviceNets) -> None:
+def test_the_same_seed_gives_the_same_file_and_another_seed_another(
+    astronaut: Photo, nets: DeviceNets
+) -> None:
     rungs = (Rung(8.0, 40.0),)
     settings = CloakSettings(steps=3)
-    files = [protect(astronaut, nets, ProtectOptions(rungs, seed=s, settings=settings)).data for s in (1, 1, 2)]
+    files = [
+        protect(astronaut, nets, ProtectOptions(rungs, seed=s, settings=settings)).data for s in (1, 1, 2)
+    ]
     assert files[0] == files[1]
     assert files[0] != files[2]
 
@@ -101,7 +105,9 @@ def test_a_grey_photo_stays_grey(astronaut: Photo, nets: DeviceNets) -> None:
 
 
 @pytest.mark.zoo
-@pytest.mark.parametrize(("kind", "options"), [("JPEG", {"quality": 90}), ("WEBP", {"lossless": True}), ("TIFF", {})])
+@pytest.mark.parametrize(
+    ("kind", "options"), [("JPEG", {"quality": 90}), ("WEBP", {"lossless": True}), ("TIFF", {})]
+)
 def test_the_format_stays(astronaut: Photo, nets: DeviceNets, kind: str, options: dict[str, object]) -> None:
     outcome = protect(saved_as(astronaut, kind, **options), nets, quick("40dB"))
     assert Image.open(io.BytesIO(outcome.data)).format == kind
@@ -188,5 +194,3 @@ def _png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
-
-

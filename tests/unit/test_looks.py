@@ -7,7 +7,7 @@ import numpy as np
 from edge_client.looks import Looks, face_mask, weight_map
 from shared.faces.frames import FRAMES
 
-LANDMARKS = FRAMES["arcface112"].array() + [40, 40]
+LANDMARKS = FRAMES["arcface112"].array() + np.array([40, 40])
 
 
 def test_the_mask_is_one_on_the_face_and_zero_outside_with_no_edge_to_see() -> None:
