@@ -12,8 +12,9 @@ demo: .venv-demo/.made
 
 # The tests, with the coverage floor of pyproject.toml. Fetches the model zoo on the first run.
 test: .venv/.made
-	.venv/bin/goodnoise-models fetch
-	.venv/bin/python -m pytest --cov --cov-report=term
+	mkdir -p .venv/packages
+	.venv/bin/goodnoise-models fetch --packages .venv/packages
+	GOODNOISE_PACKAGES=.venv/packages .venv/bin/python -m pytest --cov --cov-report=term
 
 # What CI checks besides: style, types, import rules, protos, and that the checked-in stubs are current.
 check: .venv/.made proto-current
