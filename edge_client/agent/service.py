@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import grpc.aio
 
 from edge_client.agent.messages import options_of, parts_of, profile_of, progress_of, report_of, response_of
+from edge_client.agent.room import Lease, Room
 from edge_client.agent.tasks import Tasks
-from edge_client.agent.uploads import Lease, Room, UploadLimits, read_check, read_protect
+from edge_client.agent.uploads import UploadLimits, read_check, read_protect
 from edge_client.agent.worker import Job, Step, Work, Worker
 from shared.wire.goodnoise.v1 import edge_pb2, edge_pb2_grpc
 

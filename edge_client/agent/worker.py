@@ -138,7 +138,7 @@ class Worker:
         self._closed = GoodnoiseError(
             Code.UNAVAILABLE, "the agent is stopping; start it again, then send again"
         )
-        for job in list(self.jobs):
+        for job in reversed(self.jobs):  # the one that runs last, so that none is begun in between
             job.stop(self._closed)
         self._queue.put(None)
 
