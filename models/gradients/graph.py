@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 class Graph:
     """Nodes in topological order, constants by name, and the names of the input and the output.
 
-    A pass may change all of it; `graph_from_model` made the copies.
+    A graph of constants alone has the input "". A pass may change all of it: these are copies.
     """
 
     nodes: list[onnx.NodeProto]
@@ -31,7 +31,6 @@ class Graph:
     size: tuple[int, int, int]
     opset: int
     dtype: int = onnx.TensorProto.FLOAT
-    dims: list[int] = field(default_factory=list)
 
     def uses(self) -> Counter[str]:
         """How many inputs of nodes read each tensor; the graph's result counts as one more."""
@@ -63,15 +62,11 @@ class Graph:
         if self.result == old:
             self.result = new
 
-    def to_model(self, outputs: list[str] | None = None) -> onnx.ModelProto:
-        """A model of this graph with batch dimension `N`; `outputs` replaces the result."""
-        face = helper.make_tensor_value_info(self.source, self.dtype, ["N", *self.size])
-        if outputs is None:
-            shown = [helper.make_tensor_value_info(self.result, self.dtype, ["N", *self.dims])]
-        else:
-            shown = [onnx.ValueInfoProto(name=name) for name in outputs]
+    def to_model(self, outputs: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
+        """A model of this graph with batch dimension `N` and these outputs."""
+        face = [helper.make_tensor_value_info(self.source, self.dtype, ["N", *self.size])]
         constants = [numpy_helper.from_array(value, name) for name, value in self.constants.items()]
-        graph = helper.make_graph(self.nodes, "forward", [face], shown, constants)
+        graph = helper.make_graph(self.nodes, "forward", face if self.source else [], outputs, constants)
         return helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", self.opset)],

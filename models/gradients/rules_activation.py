@@ -10,6 +10,7 @@ import onnx
 
 from models.gradients.context import Context
 from models.gradients.graph import attributes
+from models.gradients.rules_shape import axis_of
 
 __all__ = ["RULES"]
 
@@ -92,14 +93,14 @@ def _hard_swish(node: onnx.NodeProto, ctx: Context) -> None:
 
 
 def _softmax(node: onnx.NodeProto, ctx: Context) -> None:
-    axis = attributes(node).get("axis", -1)
+    axis = axis_of(ctx, node, attributes(node).get("axis", -1))
     gradient = ctx.upstream(node)
     mean = ctx.reduce_sum(ctx.multiply(gradient, node.output[0]), (axis,))
     ctx.give(node.input[0], ctx.multiply(ctx.subtract(gradient, mean), node.output[0]))
 
 
 def _log_softmax(node: onnx.NodeProto, ctx: Context) -> None:
-    axis = attributes(node).get("axis", -1)
+    axis = axis_of(ctx, node, attributes(node).get("axis", -1))
     gradient = ctx.upstream(node)
     share = ctx.multiply(ctx.emit("Exp", node.output[0]), ctx.reduce_sum(gradient, (axis,)))
     ctx.give(node.input[0], ctx.subtract(gradient, share))

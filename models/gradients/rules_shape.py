@@ -175,7 +175,7 @@ def _space_to_depth(node: onnx.NodeProto, ctx: Context) -> None:
 
 
 def _resize(node: onnx.NodeProto, ctx: Context) -> None:
-    """Resizing is linear, axis by axis: multiply each axis by the matrix of its resize, from the other side."""
+    """Resizing is linear, axis by axis: multiply each by the matrix of its resize, from the other side."""
     ctx.refuse(node, 1, 2, 3)
     before, after = ctx.shape(node.input[0]), ctx.shape(node.output[0])
     if attributes(node).get("coordinate_transformation_mode") == "tf_crop_and_resize":

@@ -10,6 +10,7 @@ from onnx import helper, version_converter
 
 from models.gradients.folding import fold_batch_norms, fold_constants, remove_identities
 from models.gradients.graph import Graph, attributes, graph_from_model
+from models.gradients.shapes import measure
 from shared.errors import Code, GoodnoiseError
 
 __all__ = ["OPSET", "simplified_graph", "simplify"]
@@ -26,9 +27,9 @@ def simplify(forward: onnx.ModelProto) -> onnx.ModelProto:
             opset.
     """
     graph = simplified_graph(forward)
-    model = graph.to_model()
-    del model.graph.output[:]
-    model.graph.output.extend(forward.graph.output)
+    result = measure(graph)[graph.result]
+    dims = ["N" if dim == -1 else dim if dim >= 0 else None for dim in result.shape]
+    model = graph.to_model([helper.make_tensor_value_info(graph.result, graph.dtype, dims)])
     onnx.checker.check_model(model, full_check=True)
     return model
 
