@@ -95,6 +95,8 @@ def train(
 
 
 def _train(given: dict[str, Any]) -> dict[str, Any]:
+    import cv2
+
     from cloud_server.hints.data import load_faces, people_of_file, select_pose
     from cloud_server.hints.nets import default_backend, load_net
     from cloud_server.hints.train import ENSEMBLE, Provenance, train_hint
@@ -102,6 +104,8 @@ def _train(given: dict[str, Any]) -> dict[str, Any]:
     from models.store import Store, default_store, load_card
     from shared.faces.detect import Detector
 
+    # OpenCV 5 warns about a setting of its own that FaceDetectorYN makes.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     store = Store(default_store())
     names = tuple(given["ensemble"] or ENSEMBLE)
     backend = default_backend() if given["backend"] == "auto" else given["backend"]
