@@ -27,10 +27,12 @@ __all__ = ["DOMAIN", "FIELD", "RETRY_AFTER", "FailedCall", "error_from_call", "g
 DOMAIN = "goodnoise"
 FIELD = "field"
 RETRY_AFTER = "retry_after_seconds"
-# Trailers may hold 8 KiB, and a message travels in them twice; longer texts are cut rather than lost whole.
-_MAX_TEXT = 1000
-_MAX_DETAILS = 16
-_MAX_VALUE = 200
+# gRPC drops calls at random whose trailers hold more than 8 KiB. A message travels in them up to three times,
+# once with each byte as three, the rest in base 64. So texts are cut, in bytes of UTF-8.
+_MAX_TEXT = 600
+_MAX_DETAILS = 8
+_MAX_KEY = 40
+_MAX_VALUE = 120
 
 _TO_GRPC: dict[Code, grpc.StatusCode] = {
     Code.INVALID_INPUT: grpc.StatusCode.INVALID_ARGUMENT,
@@ -78,10 +80,10 @@ def status_of(error: GoodnoiseError) -> grpc.Status:
     message = _clean(error.message, _MAX_TEXT)
     info = error_details_pb2.ErrorInfo(reason=error.code.upper(), domain=DOMAIN)
     for key, value in list(error.details.items())[:_MAX_DETAILS]:
-        info.metadata[key] = _clean(value, _MAX_VALUE)
+        info.metadata[_clean(key, _MAX_KEY)] = _clean(value, _MAX_VALUE)
     details: list[Message] = [info]
     if field := error.details.get(FIELD):
-        violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message)
+        violation = error_details_pb2.BadRequest.FieldViolation(field=field[:_MAX_KEY], description=message)
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if (delay := _seconds(error.details.get(RETRY_AFTER))) is not None:
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
@@ -136,7 +138,7 @@ def _details(rich: status_pb2.Status | None, info: error_details_pb2.ErrorInfo |
     found: dict[str, str] = {}
     if info is not None and info.domain == DOMAIN:
         pairs = list(info.metadata.items())[:_MAX_DETAILS]
-        found = {_clean(key, _MAX_VALUE): _clean(value, _MAX_VALUE) for key, value in pairs}
+        found = {_clean(key, _MAX_KEY): _clean(value, _MAX_VALUE) for key, value in pairs}
     bad = _unpack(rich, error_details_pb2.BadRequest)
     if bad is not None and bad.field_violations:
         found.setdefault(FIELD, _clean(bad.field_violations[0].field, _MAX_VALUE))
@@ -185,5 +187,7 @@ def _seconds(text: str | None) -> duration_pb2.Duration | None:
     return duration_pb2.Duration(seconds=math.floor(seconds), nanos=int(seconds % 1 * 1e9))
 
 
-def _clean(text: str, length: int) -> str:
-    return "".join(c if c.isprintable() else " " for c in text[:length])
+def _clean(text: str, size: int) -> str:
+    """Printable characters only, at most `size` bytes of UTF-8."""
+    printable = "".join(c if c.isprintable() else " " for c in text[:size])
+    return printable.encode()[:size].decode(errors="ignore")
