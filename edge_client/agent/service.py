@@ -44,10 +44,11 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         """Protect a photo; see edge.proto."""
         upload = await read_protect(requests, self._limits, self._lease(context))
         options = options_of(upload.options)
-        if self._photos.jobs:
-            yield edge_pb2.ProtectResponse(progress=progress_of(Step("wait", 0, len(self._photos.jobs))))
+        ahead = len(self._photos.jobs)
         job = _start(self._photos, partial(self._tasks.protect, upload, options), context)
         del upload
+        if ahead:
+            yield edge_pb2.ProtectResponse(progress=progress_of(Step("wait", 0, ahead)))
         async for step in job.steps():
             yield edge_pb2.ProtectResponse(progress=progress_of(step))
         protected = job.result()
