@@ -16,6 +16,7 @@ from rich.table import Table
 
 from cloud_server.exits import EXIT_HELP, command_errors
 from shared.bundle import Manifest, Member, Profile, manifest_to_json
+from shared.cards import Card
 
 if TYPE_CHECKING:
     from cloud_server.bundles.build import Order
@@ -167,29 +168,33 @@ def _command(given: dict[str, Any]) -> str:
 def _print(manifest: Manifest) -> None:
     console = Console()
     table = Table(title=f"{manifest.profile}: bundle {manifest.version}, {manifest.size / 1e6:.1f} MB")
-    for column in ("network", "role", "MB", "threshold", "margin", "passing on"):
-        table.add_column(column, overflow="fold")
+    for column in ("network", "role", "MB", "threshold", "margin"):
+        table.add_column(column, no_wrap=column == "network")
     for member in manifest.members:
-        table.add_row(*_row(member, manifest))
+        table.add_row(*_row(member, manifest.object_of(member.object_name).size))
     console.print(table)
     for line in _lines(manifest):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _row(member: Member, manifest: Manifest) -> tuple[str, ...]:
+def _row(member: Member, size: int) -> tuple[str, ...]:
     card = member.card
-    size = manifest.object_of(member.object_name).size / 1e6
     threshold = "" if card.threshold is None else f"{card.threshold.value:.3f}"
     margin = "" if member.role == "detector" else f"{member.margin:.3f}"
-    accepted = card.name in manifest.accepted_licences
-    passing = f"{card.licence.redistribution}, accepted by name" if accepted else card.licence.redistribution
-    return card.name, member.role, f"{size:.2f}", threshold, margin, passing
+    return card.name, member.role, f"{size / 1e6:.2f}", threshold, margin
 
 
 def _lines(manifest: Manifest) -> list[str]:
     """What is too long for the table."""
-    licences = [f"licence of {m.card.name}: {m.card.licence.name}" for m in manifest.members]
+    licences = [
+        _licence(m.card, accepted=m.card.name in manifest.accepted_licences) for m in manifest.members
+    ]
     margins = [f"margin of {m.card.name}: {m.calibration}" for m in manifest.members if m.calibration]
     hints = [f"hint {hint.name}: {hint.kind}, {hint.trained_on}" for hint in manifest.hints]
     scores = [f"score {name}: {value}" for name, value in manifest.scores.items()]
     return [*licences, *margins, *hints, *scores, f"made {manifest.created}"]
+
+
+def _licence(card: Card, *, accepted: bool) -> str:
+    passing = f"passing on: {card.licence.redistribution}{', accepted by name' if accepted else ''}"
+    return f"licence of {card.name}: {card.licence.name}; {passing}"
