@@ -88,7 +88,7 @@ class Photo:
 
     Args:
         name: base name, for messages.
-        pixels: uint8 H W 3, RGB, upright.
+        pixels: uint8 H W 3, RGB, upright, read-only.
         grey: all three channels are equal everywhere, and stay so.
         alpha: uint8 H W, upright, or None.
         format: the file's format, and what it is saved as.

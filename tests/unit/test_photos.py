@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from functools import cache
 
 import cv2
 import numpy as np
@@ -40,6 +41,7 @@ def tables_by_component(image):
     return [image.quantization[layer[3]] for layer in image.layer]
 
 
+@cache  # the library writes the time of making into it
 def srgb():
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -113,6 +115,13 @@ def test_grey_photos_stay_grey_in_every_format():
     assert np.ptp(out.astype(int), axis=2).max() == 0
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_original_pixels_cannot_be_changed_by_mistake(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert not read_photo(saved(scene(), "JPEG", exif=exif)).pixels.flags.writeable
+
+
 def test_a_colour_photo_is_not_called_grey():
     assert not read_photo(saved(scene(), "PNG")).grey
 
@@ -166,6 +175,14 @@ def test_alpha_is_kept_bit_for_bit(kind, options, rng):
     np.testing.assert_array_equal(photo.alpha, rgba[..., 3])
     out = opened(encode_photo(photo, brighter(photo)))
     np.testing.assert_array_equal(np.asarray(out.convert("RGBA"))[..., 3], rgba[..., 3])
+
+
+def test_a_grey_png_with_alpha_stays_one(rng):
+    planes = rng.integers(0, 256, (48, 64, 2), dtype=np.uint8)
+    photo = read_photo(saved(planes, "PNG"))
+    out = opened(encode_photo(photo, photo.pixels))
+    assert out.mode == "LA"
+    np.testing.assert_array_equal(np.asarray(out), planes)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
