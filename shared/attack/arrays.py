@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, device, is_numpy_namespace, is_torch_namespace
+from array_api_compat import array_namespace, device, is_torch_namespace
+from array_api_compat import numpy as numpy_namespace
 
 __all__ = [
     "Array",
     "check_images",
+    "clip",
     "doubles",
+    "energy",
     "is_numpy",
     "like",
     "namespace",
@@ -27,21 +30,22 @@ Array = Any
 
 def namespace(array: Array) -> Any:  # noqa: ANN401 - a module
     """The Array API namespace that an array belongs to."""
-    return array_namespace(array)
+    # Asked for several times a step, and the general question takes microseconds.
+    return numpy_namespace if isinstance(array, np.ndarray) else array_namespace(array)
 
 
 def like(values: npt.ArrayLike, array: Array) -> Array:
     """The values as an array of the same library, type and device as `array`."""
-    xp = array_namespace(array)
-    if is_numpy_namespace(xp):
+    if isinstance(array, np.ndarray):
         return np.asarray(values, dtype=array.dtype)
+    xp = array_namespace(array)
     # A copy, since torch cannot mark an array as read-only and warns about it.
     return xp.asarray(np.array(values), dtype=array.dtype, device=device(array))
 
 
 def zeros(shape: tuple[int, ...], array: Array) -> Array:
     """Zeros of the same library, type and device as `array`."""
-    return array_namespace(array).zeros(shape, dtype=array.dtype, device=device(array))
+    return namespace(array).zeros(shape, dtype=array.dtype, device=device(array))
 
 
 def is_numpy(array: Array) -> bool:
@@ -63,12 +67,27 @@ def check_images(images: Array, name: str = "images") -> None:
     Raises:
         ValueError: when the shape is not N C H W or the type is not floating.
     """
-    xp = array_namespace(images)
+    xp = namespace(images)
     if images.ndim != 4 or not xp.isdtype(images.dtype, "real floating"):
         shape = tuple(images.shape)
         raise ValueError(
             f"{name}: expected floating values of shape N C H W, got {images.dtype} of shape {shape}"
         )
+
+
+def clip(values: Array, lower: Array, upper: Array) -> Array:
+    """Between two arrays of the same shape; a new array."""
+    xp = namespace(values)
+    kept = xp.maximum(values, lower)
+    if isinstance(kept, np.ndarray):
+        return np.minimum(kept, upper, out=kept)
+    return xp.minimum(kept, upper)
+
+
+def energy(values: Array) -> Array:
+    """The squared L2 norm of each image, N C H W to N."""
+    flat = namespace(values).reshape(values, (values.shape[0], -1))
+    return namespace(values).vecdot(flat, flat)
 
 
 def per_image(values: Array) -> Array:
@@ -78,20 +97,20 @@ def per_image(values: Array) -> Array:
 
 def take(flat: Array, index: npt.NDArray[np.intp]) -> Array:
     """Columns of a C P array: C and then the shape of the index."""
-    xp = array_namespace(flat)
-    if is_numpy_namespace(xp):
+    if isinstance(flat, np.ndarray):
         return np.take(flat, index, axis=1, mode="clip")
+    xp = array_namespace(flat)
     picked = xp.take(flat, xp.asarray(index.reshape(-1), device=device(flat)), axis=1)
     return xp.reshape(picked, (flat.shape[0], *index.shape))
 
 
 def scatter_add(values: Array, index: npt.NDArray[np.intp], size: int) -> Array:
     """The adjoint of `take`: values of shape C P added up into C `size` where the index (P) says."""
-    xp = array_namespace(values)
-    if is_torch_namespace(xp):
+    if is_torch_namespace(namespace(values)):
+        xp = namespace(values)
         place = xp.asarray(index, device=device(values))
         return values.new_zeros((values.shape[0], size)).index_add_(1, place, values)
-    rows = values if is_numpy_namespace(xp) else doubles(values)
+    rows = values if isinstance(values, np.ndarray) else doubles(values)
     # bincount is several times faster than np.add.at.
     sums = np.stack([np.bincount(index, weights=row, minlength=size) for row in rows])
     return like(sums, values)

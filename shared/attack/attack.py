@@ -217,7 +217,9 @@ class Loop:
         loss, raw = self._oracle(self._look_ahead(x, state), keys.fork(1))
         gradient = raw if state.variance is None else raw + state.variance
         direction, momentum = self._direction(gradient, state.momentum)
-        delta = self._project(state.delta + self._step(direction))
+        moved = self._step(direction)
+        moved += state.delta
+        delta = self._project(moved)
         variance = None
         if self._attack.variance is not None and not last:
             variance = self._tune(self._attack.variance, x, raw, keys)
@@ -247,7 +249,8 @@ class Loop:
         # value, which differs by a constant and gives the same signs.
         direction = unit(gradient, "l1")
         if momentum is not None:
-            direction += momentum * self._attack.decay
+            decay = self._attack.decay
+            direction += momentum if decay == 1.0 else momentum * decay
         return direction, direction
 
     def _tune(self, variance: Variance, x: Array, gradient: Array, keys: Keys) -> Array:

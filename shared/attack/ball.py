@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from shared.attack.arrays import Array, namespace, per_image
+from shared.attack.arrays import Array, clip, energy, namespace, per_image
 
 __all__ = ["into_ball"]
 
 # Newton's method on a concave piecewise-linear function needs one step a piece that it crosses; the tolerance
 # is reached in two to five. A bound, so that no input can keep the loop.
 _MOST = 20
-_CLOSE = 1e-5
+_CLOSE = 1e-4
 
 
 def into_ball(delta: Array, lower: Array, upper: Array, radius: Array) -> Array:
@@ -27,19 +27,19 @@ def into_ball(delta: Array, lower: Array, upper: Array, radius: Array) -> Array:
         radius: of shape N.
     """
     xp = namespace(delta)
-    clipped = xp.minimum(xp.maximum(delta, lower), upper)
+    clipped = clip(delta, lower, upper)
     target = radius * radius
-    inside = _energy(clipped) <= target
+    inside = energy(clipped) <= target
     if xp.all(inside):
         return clipped
-    whole = _energy(delta)
+    whole = energy(delta)
     ones = xp.ones_like(whole)
     t = xp.where(inside, ones, xp.minimum(target / xp.where(whole > 0, whole, ones), ones))
     for _ in range(_MOST):
         scaled = delta * per_image(xp.sqrt(t))
-        clipped = xp.minimum(xp.maximum(scaled, lower), upper)
-        free = _energy(xp.where(clipped == scaled, delta, xp.zeros_like(delta)))
-        gap = target - _energy(clipped)
+        clipped = clip(scaled, lower, upper)
+        free = energy(xp.where(clipped == scaled, delta, xp.zeros_like(delta)))
+        gap = target - energy(clipped)
         # An image that has arrived stays as it is, so that the others of its batch cannot move it.
         going = (gap > _CLOSE * target) & (free > 0) & (t < 1.0)
         if not xp.any(going):
@@ -47,8 +47,3 @@ def into_ball(delta: Array, lower: Array, upper: Array, radius: Array) -> Array:
         step = gap / xp.where(free > 0, free, ones)
         t = xp.where(going, xp.minimum(t + step, ones), t)
     return clipped
-
-
-def _energy(delta: Array) -> Array:
-    xp = namespace(delta)
-    return xp.sum(delta * delta, axis=(1, 2, 3))

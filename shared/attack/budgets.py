@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from shared.attack.arrays import Array, check_images, doubles, like, namespace
+from shared.attack.arrays import Array, check_images, clip, doubles, like, namespace
 from shared.attack.ball import into_ball
 from shared.attack.grid import Grid, full, shrunk_levels, to_levels
 
@@ -92,7 +92,7 @@ class Linf:
     def projector(self, original: Array) -> Projection:
         """Clips into the box of the cap and of [0,1]."""
         lower, upper = _box(original, self.levels, self.weight, grey=self.grey)
-        return lambda delta: _clip(_one_channel(delta) if self.grey else delta, lower, upper)
+        return lambda delta: clip(_one_channel(delta) if self.grey else delta, lower, upper)
 
     def project(self, delta: Array, original: Array) -> Array:
         """Clips into the box of the cap and of [0,1]."""
@@ -223,11 +223,6 @@ def _box(original: Array, levels: float, weight: Array | None, *, grey: bool) ->
         lower = zeros + xp.max(lower, axis=1, keepdims=True)
         upper = zeros + xp.min(upper, axis=1, keepdims=True)
     return lower, upper
-
-
-def _clip(delta: Array, lower: Array, upper: Array) -> Array:
-    xp = namespace(delta)
-    return xp.minimum(xp.maximum(delta, lower), upper)
 
 
 def _one_channel(delta: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -37,15 +37,15 @@ class Keys:
 
     def at(self, step: int) -> Keys:
         """The keys of another step."""
-        return replace(self, step=step)
+        return Keys(self.seed, self.ids, step, self.stream)
 
     def fork(self, stream: int) -> Keys:
         """Keys of an independent stream; forks of forks differ from one another."""
-        return replace(self, stream=_mix(self.stream, stream))
+        return Keys(self.seed, self.ids, self.step, _mix(self.stream, stream))
 
     def pick(self, start: int, stop: int) -> Keys:
         """The keys of a slice of the batch."""
-        return replace(self, ids=self.ids[start:stop])
+        return Keys(self.seed, self.ids[start:stop], self.step, self.stream)
 
     def _generator(self, image: int, *, word: int) -> np.random.Generator:
         # A counter-based generator takes the four numbers as they are, so distinct keys never share a

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from shared.attack.arrays import Array, namespace, per_image
+from shared.attack.arrays import Array, energy, namespace, per_image
 from shared.attack.keys import Keys
 from shared.attack.transforms.base import Transform, pull_back
 
@@ -198,9 +198,9 @@ def unit(gradient: Array, norm: Normalise) -> Array:
         return gradient
     xp = namespace(gradient)
     if norm == "l1":
-        size = xp.mean(xp.abs(gradient), axis=(1, 2, 3))
+        size = xp.mean(xp.reshape(xp.abs(gradient), (gradient.shape[0], -1)), axis=1)
     else:
-        size = xp.sqrt(xp.sum(gradient * gradient, axis=(1, 2, 3)))
+        size = xp.sqrt(energy(gradient))
     return gradient / per_image(xp.where(size > 0, size, xp.ones_like(size)))
 
 

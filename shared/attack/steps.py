@@ -61,7 +61,7 @@ def smoother(smoothing: Smoothing | None, images: Array) -> Callable[[Array], Ar
 
 
 def stepper(rule: Rule, size: float, budget: Budget, original: Array) -> Callable[[Array], Array]:
-    """The step as a function of the direction (gradient or momentum).
+    """The step, a new array, as a function of the direction (gradient or momentum).
 
     Args:
         rule: 'sign' moves every element by `size` of the budget's Linf radius; 'l2' moves each image by
@@ -75,9 +75,15 @@ def stepper(rule: Rule, size: float, budget: Budget, original: Array) -> Callabl
     if rule == "sign":
         length = size * budget.linf_radius(original)
         scale = length if weight is None else weight * length
-        return lambda direction: xp.sign(direction) * scale
+        return lambda direction: _times(xp.sign(direction), scale)
     radius = per_image(size * budget.l2_radius(original))
-    return lambda direction: unit(direction if weight is None else direction * weight, "l2") * radius
+    return lambda direction: _times(unit(direction if weight is None else direction * weight, "l2"), radius)
+
+
+def _times(fresh: Array, factor: Array | float) -> Array:
+    # In place: the array is ours.
+    fresh *= factor
+    return fresh
 
 
 def uniform(keys: Keys, images: Array, radius: float) -> Array:
