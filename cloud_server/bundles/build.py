@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 
 from cloud_server.bundles.figures import UNCALIBRATED, read_margins, read_scores
-from cloud_server.bundles.licences import accepted_among, notice, refuse_unaccepted
+from cloud_server.bundles.licences import accepted_among, notice
 from cloud_server.bundles.networks import network_object, object_name
-from cloud_server.bundles.profiles import DETECTOR, Part, Recipe, recipe_for
+from cloud_server.bundles.orders import Order, build_time, check_orders, plan_of
 from cloud_server.bundles.store import PublishedBundles
 from cloud_server.hints.files import prebuilt_hints, read_hint
-from models.store import Store, all_cards, default_store
 from shared.bundle import (
     PROFILE_BYTES,
     BundleObject,
     Hint,
     Manifest,
     Member,
-    Profile,
-    Role,
     manifest_to_json,
     sha256_hex,
 )
-from shared.cards import Card
 from shared.errors import Code, GoodnoiseError
 
 __all__ = [
@@ -45,43 +40,6 @@ NOTICE = "licences/notice.txt"
 Report = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What an operator asks for.
-
-    Args:
-        profile: 'phone' or 'full'.
-        accepted_licences: networks whose weights may go in though it is not shown that they may be passed on.
-        surrogates: names in place of the profile's; None keeps those.
-        checkers: names in place of the profile's; None keeps those.
-        hints: `.npy` files with their `.json`; None takes the project's own, an empty tuple none.
-        margins: TOML file in place of the project's own; see `figures`.
-        scores: likewise.
-        created: when the bundle counts as made; None is the time of the call.
-        models: folder of the zoo; None is the user's.
-    """
-
-    profile: Profile
-    accepted_licences: tuple[str, ...] = ()
-    surrogates: tuple[str, ...] | None = None
-    checkers: tuple[str, ...] | None = None
-    hints: tuple[Path, ...] | None = None
-    margins: Path | None = None
-    scores: Path | None = None
-    created: datetime | None = None
-    models: Path | None = None
-
-    @property
-    def store(self) -> Store:
-        """The zoo."""
-        return Store(self.models or default_store())
-
-    @property
-    def recipe(self) -> Recipe:
-        """The networks; errors as of `recipe_for`."""
-        return recipe_for(self.profile, surrogates=self.surrogates, checkers=self.checkers)
-
-
 @dataclass(frozen=True)
 class Assembled:
     """A bundle in memory: the manifest, and the content of its objects by name."""
@@ -96,15 +54,6 @@ class Published:
 
     manifest: Manifest
     changed: bool
-
-
-@dataclass(frozen=True)
-class _Planned:
-    """A member before its graph is made."""
-
-    role: Role
-    part: Part
-    card: Card
 
 
 def build_bundle(order: Order, out: Path, *, report: Report = lambda _: None) -> Published:
@@ -132,18 +81,6 @@ def build_bundle(order: Order, out: Path, *, report: Report = lambda _: None) ->
     return Published(manifest, changed=True)
 
 
-def check_orders(orders: Sequence[Order], *, command: str = "goodnoise-cloud bundle build") -> None:
-    """Refuse what can be refused before any graph is made, for several bundles at once.
-
-    Raises:
-        GoodnoiseError: as of `build_bundle`.
-    """
-    plans = [plan for order in orders for plan in _plan(order)]
-    accepted = tuple(dict.fromkeys(name for order in orders for name in order.accepted_licences))
-    cards = {plan.card.name: plan.card for plan in plans}
-    refuse_unaccepted(tuple(cards.values()), accepted, command=command)
-
-
 def assemble(
     order: Order, *, report: Report = lambda _: None, command: str = "goodnoise-cloud bundle build"
 ) -> Assembled:
@@ -157,7 +94,7 @@ def assemble(
         command: what the operator typed, for the message about licences.
     """
     check_orders([order], command=f"{command} --profile {order.profile}")
-    plans = _plan(order)
+    plans = plan_of(order)
     margins = read_margins(order.profile, order.margins)
     objects: dict[str, bytes] = {}
     members = []
@@ -175,74 +112,9 @@ def assemble(
     return Assembled(manifest, objects)
 
 
-def build_time(given: str | None, environment: Mapping[str, str] = os.environ) -> datetime:
-    """When a bundle counts as made: as given, else `SOURCE_DATE_EPOCH`, else now; UTC, whole seconds.
-
-    Args:
-        given: ISO 8601; without a time zone it is UTC.
-        environment: where the variable is looked up.
-
-    Raises:
-        GoodnoiseError: INVALID_INPUT naming the bad value.
-    """
-    epoch = environment.get("SOURCE_DATE_EPOCH")
-    try:
-        if given is not None:
-            moment = datetime.fromisoformat(given)
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        elif epoch:
-            moment = datetime.fromtimestamp(int(epoch), UTC)
-        else:
-            moment = datetime.now(UTC)
-        return moment.astimezone(UTC).replace(microsecond=0)
-    except (ValueError, OverflowError, OSError) as error:
-        what = f"--created is {given!r}, expected ISO 8601 such as 2025-01-31T12:00:00Z"
-        bad_epoch = f"SOURCE_DATE_EPOCH is {epoch!r}, expected seconds since 1970"
-        raise GoodnoiseError(Code.INVALID_INPUT, what if given is not None else bad_epoch) from error
-
-
 def content_id(manifest: Manifest) -> str:
     """Hex sha256 of all that a manifest says but version and time."""
     return sha256_hex(manifest_to_json(replace(manifest, version="0", created="")))
-
-
-def _plan(order: Order) -> list[_Planned]:
-    """Members in the manifest's order, their cards looked up and checked."""
-    cards = all_cards(order.store.folder)
-    recipe = order.recipe
-    _check_names(order, recipe, cards)
-    plans = [_Planned("detector", Part(DETECTOR, "float32"), cards[DETECTOR])]
-    plans += [_Planned("surrogate", part, cards[part.name]) for part in recipe.surrogates]
-    plans += [_Planned("checker", part, cards[part.name]) for part in recipe.checkers]
-    for plan in plans[1:]:
-        _check_recogniser(plan.role, plan.card)
-    return plans
-
-
-def _check_names(order: Order, recipe: Recipe, cards: Mapping[str, Card]) -> None:
-    wanted = [part.name for part in (*recipe.surrogates, *recipe.checkers)]
-    for name in (*wanted, *order.accepted_licences):
-        if name not in cards:
-            raise GoodnoiseError(
-                Code.NOT_FOUND, f"there is no network {name!r}; known are {', '.join(cards)}"
-            )
-
-
-def _check_recogniser(role: Role, card: Card) -> None:
-    if card.kind != "recogniser":
-        raise GoodnoiseError(Code.INVALID_INPUT, f"{card.name!r} is a {card.kind} and cannot be a {role}")
-    if card.metric != "cosine" and role == "surrogate":
-        raise GoodnoiseError(
-            Code.INVALID_INPUT,
-            f"{card.name!r} compares by {card.metric} distance; gradient graphs are made for cosine, "
-            "so it can be a checker only",
-        )
-    if card.threshold is None:
-        raise GoodnoiseError(
-            Code.PRECONDITION,
-            f"{card.name!r} has no threshold, so a device could not check with it; measure one with "
-            f"'goodnoise-models threshold {card.name}'",
-        )
 
 
 def _hints(paths: Sequence[Path] | None, objects: dict[str, bytes]) -> tuple[Hint, ...]:
