@@ -40,8 +40,8 @@ def store_weights(model: onnx.ModelProto, *, dtype: WeightType) -> onnx.ModelPro
 
     `int8-block`: blocks of at most 64 weights of one output channel with a float scale and a zero point each,
     from the smallest to the largest weight; weights that come from a network quantised like that are met
-    exactly, to float rounding, also after a batch norm behind them was folded in. `float16`: rounded. `float32`:
-    as they are.
+    exactly, to float rounding, also after a batch norm behind them was folded in. `float16`: rounded.
+    `float32`: as they are.
 
     Raises:
         ValueError: when the type is unknown.

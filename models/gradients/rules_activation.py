@@ -33,12 +33,6 @@ def _leaky_relu(node: onnx.NodeProto, ctx: Context) -> None:
     _give_slope(node, ctx, ctx.emit("Where", positive, ctx.number(1.0), slope))
 
 
-def _prelu(node: onnx.NodeProto, ctx: Context) -> None:
-    ctx.refuse(node, 1)
-    positive = _greater(ctx, node.input[0], 0.0)
-    _give_slope(node, ctx, ctx.emit("Where", positive, ctx.number(1.0), node.input[1]))
-
-
 def _elu(node: onnx.NodeProto, ctx: Context) -> None:
     below = ctx.add(node.output[0], ctx.number(attributes(node).get("alpha", 1.0)))
     positive = _greater(ctx, node.input[0], 0.0)
@@ -113,7 +107,6 @@ RULES = {
     "HardSwish": _hard_swish,
     "LeakyRelu": _leaky_relu,
     "LogSoftmax": _log_softmax,
-    "PRelu": _prelu,
     "Relu": _relu,
     "Sigmoid": _sigmoid,
     "Softmax": _softmax,

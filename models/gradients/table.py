@@ -53,8 +53,8 @@ FLAT = frozenset(
     )
 )
 
-# Gelu is rewritten in terms of the table before the reverse pass.
-SUPPORTED: tuple[str, ...] = tuple(sorted({*RULES, *FLAT, "Gelu"}))
+# Gelu and PRelu are rewritten in terms of the table before the reverse pass.
+SUPPORTED: tuple[str, ...] = tuple(sorted({*RULES, *FLAT, "Gelu", "PRelu"}))
 
 
 def rule_for(node: onnx.NodeProto) -> Rule:

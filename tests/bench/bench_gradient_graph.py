@@ -1,7 +1,7 @@
 """Cost of gradient graphs: size, loading, and time beside the forward pass of the same network.
 
-Run `python tests/bench/bench_gradient_graph.py [--batch N] [--seconds S] [NETWORK ...]` on a fetched zoo. Times
-are medians of process CPU time on one thread, with the graphs taking turns, so that other work on the
+Run `python tests/bench/bench_gradient_graph.py [--batch N] [--seconds S] [NETWORK ...]` on a fetched zoo.
+Times are medians of process CPU time on one thread, with the graphs taking turns, so that other work on the
 machine meets all of them alike; read the ratios.
 """
 
@@ -61,7 +61,8 @@ def _speed(
     stored, fast, both = _medians(sessions, batch, seconds)
     verdict = "ok" if both <= LIMIT * stored else f"over {LIMIT}"
     _line(
-        f"{name:18s} batch {batch}  forward {stored:7.2f} ms  simplified {fast:7.2f} ms  gradient {both:7.2f} ms",
+        f"{name:18s} batch {batch}  forward {stored:7.2f} ms  simplified {fast:7.2f} ms",
+        f"gradient {both:7.2f} ms",
         f"= {both / stored:.2f} x stored ({verdict}), {both / fast:.2f} x simplified",
     )
 

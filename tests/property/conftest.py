@@ -25,7 +25,7 @@ def _forward(nodes: list[Node], constants: dict[str, np.ndarray], size: tuple[in
         helper.make_node("Mul", ["face", "eight"], ["scaled"]),
         helper.make_node("Sub", ["scaled", "four"], ["x"]),
         *(
-            helper.make_node(op, inputs, [f"t{i}" if i < len(nodes) - 1 else "y"], **attrs)
+            helper.make_node(op, inputs, _outputs(op, "y" if i == len(nodes) - 1 else f"t{i}"), **attrs)
             for i, (op, inputs, attrs) in enumerate(nodes)
         ),
         helper.make_node("Flatten", ["y"], ["flat"]),
@@ -40,6 +40,10 @@ def _forward(nodes: list[Node], constants: dict[str, np.ndarray], size: tuple[in
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+def _outputs(operator: str, name: str) -> list[str]:
+    return [name, f"{name}b"] if operator == "Split" else [name]
 
 
 def _check(

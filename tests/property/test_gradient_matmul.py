@@ -61,6 +61,48 @@ def test_gemm(
 
 
 @quick
+@given(seed=seeds, n=batches, rows=st.integers(1, 6), turn=st.booleans(), alpha=st.sampled_from([1.0, 0.5]))
+def test_gemm_of_a_turned_face(
+    agrees: Agrees, seed: int, n: int, rows: int, turn: bool, alpha: float
+) -> None:
+    weight = _grid(seed + 1, *((rows, 12) if turn else (12, rows))) - 0.5
+    matrix = torch.from_numpy(weight).double()
+    attrs = {"transA": 1, "transB": int(turn), "alpha": alpha}
+    nodes: list[Node] = [
+        ("Flatten", ["x"], {}),
+        ("Transpose", ["t0"], {}),
+        ("Gemm", ["t1", "weight"], attrs),
+    ]
+    agrees(
+        nodes,
+        lambda x: alpha * x.flatten(1) @ (matrix.T if turn else matrix),
+        _grid(seed, n, 3, 2, 2),
+        constants={"weight": weight},
+    )
+
+
+@quick
+@given(seed=seeds, n=batches, rows=st.integers(1, 6), left=st.booleans(), right=st.booleans())
+def test_gemm_with_the_face_on_the_right(
+    agrees: Agrees, seed: int, n: int, rows: int, left: bool, right: bool
+) -> None:
+    weight = _grid(seed + 1, *((12, rows) if left else (rows, 12))) - 0.5
+    matrix = torch.from_numpy(weight).double()
+    nodes: list[Node] = [
+        ("Flatten", ["x"], {}),
+        ("Transpose", ["t0"], {"perm": [0, 1] if right else [1, 0]}),
+        ("Gemm", ["weight", "t1"], {"transA": int(left), "transB": int(right)}),
+        ("Transpose", ["t2"], {"perm": [1, 0]}),
+    ]
+    agrees(
+        nodes,
+        lambda x: x.flatten(1) @ (matrix if left else matrix.T),
+        _grid(seed, n, 3, 2, 2),
+        constants={"weight": weight},
+    )
+
+
+@quick
 @given(seed=seeds, turn_left=st.booleans(), turn_right=st.booleans())
 def test_matmul_of_two_active_operands(agrees: Agrees, seed: int, turn_left: bool, turn_right: bool) -> None:
     nodes: list[Node] = [

@@ -154,3 +154,23 @@ def test_of_shape(agrees: Agrees, name: str, seed: int, n: int) -> None:
     read = {label for _, inputs, _ in nodes for label in inputs}
     constants = {key: value for key, value in PLACES.items() if key in read}
     agrees(nodes, reference, _grid(seed, n, 3, 4, 4), constants=constants)
+
+
+@pytest.mark.parametrize("read", [(0, 1), (1,), (0,)])
+@pytest.mark.parametrize("sizes", [(1, 3), (2, 2)])
+@settings(max_examples=4, deadline=None)
+@given(seed=seeds, n=batches)
+def test_split(agrees: Agrees, read: tuple[int, ...], sizes: tuple[int, int], seed: int, n: int) -> None:
+    """A part that nothing reads has no gradient of its own."""
+    parts = [("t0", "t0b")[index] for index in read]
+    nodes: list[Node] = [
+        ("Split", ["x", "sizes"], {"axis": -1}),
+        ("Concat", parts, {"axis": 3}),
+        ("Tanh", ["t1"], {}),
+    ]
+
+    def reference(x: torch.Tensor) -> torch.Tensor:
+        split = x.split(sizes, -1)
+        return torch.cat([split[index] for index in read], 3).tanh()
+
+    agrees(nodes, reference, _grid(seed, n, 3, 4, 4), constants={"sizes": _ints(*sizes)})
