@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 from rich.console import Console
 from rich.table import Table
 
@@ -205,5 +204,4 @@ def table(photos: list[dict[str, Any]]) -> Table:
 
 
 if __name__ == "__main__":
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     main()

@@ -242,10 +242,6 @@ def agent(
 
 def main() -> None:
     """Entry point."""
-    import cv2
-
-    # OpenCV 5 warns about a setting of its own that FaceDetectorYN makes.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     app()
 
 

@@ -36,7 +36,8 @@ class CloakSettings:
     Args:
         steps: gradient steps on the first rung; each is one call of every surrogate.
         more_steps: steps on a later rung, which goes on from the cloak before.
-        reach: how far the steps of one rung would go in a straight line, as a share of the budget's radius.
+        step_size: length of a step, as a share of the budget's radius. Transforms drawn anew turn the direction at
+            every step, so that small steps never reach the budget's edge.
         jitter: how far another detector and aligner may be off.
         resize: smallest factor by which a platform shrinks the photo.
         quality: lowest and highest JPEG quality that a platform saves at.
@@ -44,13 +45,13 @@ class CloakSettings:
         looks: where a change may go.
     """
 
-    steps: int = 20
-    more_steps: int = 12
-    reach: float = 2.5
+    steps: int = 40
+    more_steps: int = 20
+    step_size: float = 0.125
     jitter: Jitter = field(default_factory=lambda: Jitter(scale=0.05, rotation=3.0, shift=0.03))
     resize: float = 0.5
     quality: tuple[int, int] = (60, 95)
-    platform: float = 0.5
+    platform: float = 0.7
     looks: Looks = field(default_factory=Looks)
 
 
@@ -140,7 +141,7 @@ def _attack(rung: Rung, settings: CloakSettings, *, first: bool) -> Attack:
     # PGD: momentum did not help here, with transforms drawn anew at each step and several surrogates.
     # Similarity to oneself has no gradient at the original photo, hence the random start.
     rule: Rule = "sign" if rung.psnr_db is None else "l2"
-    return replace(ATTACKS["pgd"], steps=steps, step_size=settings.reach / steps, rule=rule, random_start=0.3)
+    return replace(ATTACKS["pgd"], steps=steps, step_size=settings.step_size, rule=rule, random_start=0.3)
 
 
 def _budget(canvas: Floats, region: Region, rung: Rung, looks: Looks, *, grey: bool) -> Budget:

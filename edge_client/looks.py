@@ -35,7 +35,7 @@ class Looks:
     """
 
     edge: float = 0.18
-    smooth: float = 0.7
+    smooth: float = 0.85
     contrast: float = 8.0
 
 

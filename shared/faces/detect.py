@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
@@ -44,9 +45,10 @@ class Detector:
     def __init__(self, model: bytes, *, score: float = 0.7, overlap: float = 0.4) -> None:
         buffer = np.frombuffer(model, dtype=np.uint8)
         try:
-            self._net = cv2.FaceDetectorYN.create(
-                "onnx", buffer, np.empty(0, np.uint8), (320, 320), score, 0.3, 500
-            )
+            with _quiet():
+                self._net = cv2.FaceDetectorYN.create(
+                    "onnx", buffer, np.empty(0, np.uint8), (320, 320), score, 0.3, 500
+                )
         except cv2.error as error:
             raise GoodnoiseError(
                 Code.CORRUPT, "the face detector cannot be read; run 'goodnoise update' to fetch it again"
@@ -85,6 +87,17 @@ class Detector:
         return [
             _to_photo(row, border, width / size[0], height / size[1]) for row in np.asarray(rows, np.float64)
         ]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # OpenCV 5 warns on standard error about a setting that FaceDetectorYN makes of its own accord.
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def _to_photo(row: npt.NDArray[np.float64], border: int, step_x: float, step_y: float) -> Face:

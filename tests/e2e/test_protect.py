@@ -19,7 +19,7 @@ from edge_client.protect import Outcome, ProtectOptions, check_pair, protect
 from edge_client.report import outcome_to_dict, report_picture
 from shared.errors import Code, GoodnoiseError
 
-QUICK = CloakSettings(steps=12, more_steps=6)
+QUICK = CloakSettings(steps=12, more_steps=6, step_size=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_similarity_falls_for_every_recogniser(outcome: Outcome, nets: DeviceNet
     assert {v.recogniser for v in face.verdicts} == {r.name for r in nets.recognisers}
     for verdict in face.verdicts:
         assert verdict.before == pytest.approx(1.0, abs=1e-3)
-        assert verdict.after < (verdict.threshold if verdict.role == "surrogate" else 0.8)
+        assert verdict.after < (0.6 if verdict.role == "surrogate" else 0.8)
 
 
 @pytest.mark.zoo
@@ -173,7 +173,7 @@ def test_check_tells_a_cloak_from_none(astronaut: Photo, outcome: Outcome, nets:
     same = check_pair(astronaut, astronaut, nets)
     protected = check_pair(astronaut, read_photo(outcome.data, name="protected.png"), nets)
     assert all(v.matches for v in same[0].verdicts)
-    assert not any(v.matches for v in protected[0].verdicts if v.role == "surrogate")
+    assert all(p.after < s.after - 0.2 for p, s in zip(protected[0].verdicts, same[0].verdicts, strict=True))
 
 
 @pytest.mark.zoo
