@@ -13,6 +13,7 @@ __all__ = [
     "Array",
     "check_images",
     "clip",
+    "divide_by_mean_size",
     "doubles",
     "energy",
     "is_numpy",
@@ -75,13 +76,26 @@ def check_images(images: Array, name: str = "images") -> None:
         )
 
 
-def clip(values: Array, lower: Array, upper: Array) -> Array:
-    """Between two arrays of the same shape; a new array."""
+def clip(fresh: Array, lower: Array, upper: Array) -> Array:
+    """Between two arrays of the same shape; overwrites its first argument where the library can."""
+    if isinstance(fresh, np.ndarray):
+        np.maximum(fresh, lower, out=fresh)
+        return np.minimum(fresh, upper, out=fresh)
+    xp = namespace(fresh)
+    return xp.minimum(xp.maximum(fresh, lower), upper)
+
+
+def divide_by_mean_size(values: Array) -> Array:
+    """Each image over its mean absolute value, N C H W; a zero image stays zero. A new array."""
     xp = namespace(values)
-    kept = xp.maximum(values, lower)
-    if isinstance(kept, np.ndarray):
-        return np.minimum(kept, upper, out=kept)
-    return xp.minimum(kept, upper)
+    fresh = xp.abs(values)
+    flat = xp.reshape(fresh, (values.shape[0], -1))
+    # NumPy's mean is several Python functions deep.
+    size = np.add.reduce(flat, axis=1) if isinstance(flat, np.ndarray) else xp.sum(flat, axis=1)
+    size = size / flat.shape[1]
+    divisor = per_image(xp.where(size > 0, size, 1.0))
+    # What is written is in the cache already; a second new array would not be.
+    return np.divide(values, divisor, out=fresh) if isinstance(fresh, np.ndarray) else values / divisor
 
 
 def energy(values: Array) -> Array:

@@ -27,7 +27,7 @@ def into_ball(delta: Array, lower: Array, upper: Array, radius: Array) -> Array:
         radius: of shape N.
     """
     xp = namespace(delta)
-    clipped = clip(delta, lower, upper)
+    clipped = clip(delta + 0.0, lower, upper)
     target = radius * radius
     inside = energy(clipped) <= target
     if xp.all(inside):
@@ -37,7 +37,7 @@ def into_ball(delta: Array, lower: Array, upper: Array, radius: Array) -> Array:
     t = xp.where(inside, ones, xp.minimum(target / xp.where(whole > 0, whole, ones), ones))
     for _ in range(_MOST):
         scaled = delta * per_image(xp.sqrt(t))
-        clipped = clip(scaled, lower, upper)
+        clipped = clip(scaled + 0.0, lower, upper)
         free = energy(xp.where(clipped == scaled, delta, xp.zeros_like(delta)))
         gap = target - energy(clipped)
         # An image that has arrived stays as it is, so that the others of its batch cannot move it.

@@ -51,7 +51,7 @@ class Budget(Protocol):
         """The largest norm of each image (N): what an L2 step's length is a share of."""
 
     def projector(self, original: Array) -> Projection:
-        """The projection for these images, with what can be computed once computed."""
+        """The projection for these images, with what never changes made once; may overwrite its input."""
 
     def project(self, delta: Array, original: Array) -> Array:
         """The perturbation nearest to `delta` that keeps the budget and the range [0,1]."""
@@ -96,7 +96,7 @@ class Linf:
 
     def project(self, delta: Array, original: Array) -> Array:
         """Clips into the box of the cap and of [0,1]."""
-        return self.projector(original)(delta)
+        return self.projector(original)(delta + 0.0)
 
     def quantise(self, images: Array, original: Array) -> npt.NDArray[np.uint8]:
         """The nearest uint8 levels inside the box."""
@@ -154,7 +154,7 @@ class L2:
 
     def project(self, delta: Array, original: Array) -> Array:
         """Onto the meeting of ball and box."""
-        return self.projector(original)(delta)
+        return self.projector(original)(delta + 0.0)
 
     def quantise(self, images: Array, original: Array) -> npt.NDArray[np.uint8]:
         """The uint8 levels inside both ball and box.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from shared.attack.arrays import Array, energy, namespace, per_image
+from shared.attack.arrays import Array, divide_by_mean_size, energy, namespace, per_image
 from shared.attack.keys import Keys
 from shared.attack.transforms.base import Transform, pull_back
 
@@ -196,12 +196,11 @@ def unit(gradient: Array, norm: Normalise) -> Array:
     """Each image's gradient over its norm; zero stays zero. A new array unless `norm` is 'none'."""
     if norm == "none":
         return gradient
-    xp = namespace(gradient)
     if norm == "l1":
-        size = xp.mean(xp.reshape(xp.abs(gradient), (gradient.shape[0], -1)), axis=1)
-    else:
-        size = xp.sqrt(energy(gradient))
-    return gradient / per_image(xp.where(size > 0, size, xp.ones_like(size)))
+        return divide_by_mean_size(gradient)
+    xp = namespace(gradient)
+    size = xp.sqrt(energy(gradient))
+    return gradient / per_image(xp.where(size > 0, size, 1.0))
 
 
 def _add(a: LossGradient, b: LossGradient) -> LossGradient:
