@@ -40,7 +40,7 @@ class Looks:
 
 
 def face_mask(
-    size: tuple[int, int], landmarks: npt.NDArray[np.float64], *, edge: float = Looks.edge
+    size: tuple[int, int], landmarks: npt.NDArray[np.float64], *, edge: float = Looks.edge, reach: float = 1.0
 ) -> Floats:
     """1 inside the face's oval, 0 outside, smooth between.
 
@@ -48,6 +48,7 @@ def face_mask(
         size: height and width of the canvas.
         landmarks: shape 5 2 in canvas pixels.
         edge: width of the soft edge, as a share of the radius.
+        reach: the oval's size over a face's.
 
     Returns:
         float32 H W.
@@ -56,7 +57,7 @@ def face_mask(
     rows, columns = np.mgrid[0 : size[0], 0 : size[1]].astype(np.float64)
     x = matrix[0, 0] * columns + matrix[0, 1] * rows + matrix[0, 2]
     y = matrix[1, 0] * columns + matrix[1, 1] * rows + matrix[1, 2]
-    radius = np.hypot((x - _CENTRE[0]) / _HALF_AXES[0], (y - _CENTRE[1]) / _HALF_AXES[1])
+    radius = np.hypot((x - _CENTRE[0]) / _HALF_AXES[0], (y - _CENTRE[1]) / _HALF_AXES[1]) / reach
     t = np.clip((1.0 - radius) / edge, 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
 
