@@ -87,15 +87,16 @@ def clip(fresh: Array, lower: Array, upper: Array) -> Array:
 
 def divide_by_mean_size(values: Array) -> Array:
     """Each image over its mean absolute value, N C H W; a zero image stays zero. A new array."""
+    shape = (values.shape[0], -1)
+    if isinstance(values, np.ndarray):
+        # Few calls and few new arrays: between two gradients everything has to come from memory anew.
+        fresh = np.abs(values)
+        size = np.add.reduce(fresh.reshape(shape), axis=1) / fresh[0].size
+        size[size == 0] = 1.0
+        return np.divide(values, size[:, None, None, None], out=fresh)
     xp = namespace(values)
-    fresh = xp.abs(values)
-    flat = xp.reshape(fresh, (values.shape[0], -1))
-    # NumPy's mean is several Python functions deep.
-    size = np.add.reduce(flat, axis=1) if isinstance(flat, np.ndarray) else xp.sum(flat, axis=1)
-    size = size / flat.shape[1]
-    divisor = per_image(xp.where(size > 0, size, 1.0))
-    # What is written is in the cache already; a second new array would not be.
-    return np.divide(values, divisor, out=fresh) if isinstance(fresh, np.ndarray) else values / divisor
+    size = xp.mean(xp.reshape(xp.abs(values), shape), axis=1)
+    return values / per_image(xp.where(size > 0, size, 1.0))
 
 
 def energy(values: Array) -> Array:
