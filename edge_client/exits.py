@@ -55,6 +55,8 @@ def exit_of_results(results: Sequence[Result]) -> Exit:
 
 def _exit_of_result(result: Result) -> Exit:
     if result.error is not None:
-        return exit_of_error(result.error.code)
+        # The bundle is loaded by now: what stands in a photo's way is the photo or the place of its result.
+        taken = result.error.code is Code.PRECONDITION
+        return Exit.BAD_INPUT if taken else exit_of_error(result.error.code)
     protected = result.report is not None and bool(result.report["protected"])
     return Exit.PROTECTED if protected else Exit.STILL_MATCHES
