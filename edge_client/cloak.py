@@ -41,8 +41,8 @@ class CloakSettings:
     Args:
         steps: gradient steps on the first rung; each is one call of every surrogate.
         more_steps: steps on a later rung, which goes on from the cloak before.
-        step_size: length of a step, as a share of the budget's radius. Transforms drawn anew turn the direction at
-            every step, so that small steps never reach the budget's edge.
+        step_size: length of a step, as a share of the budget's radius. Transforms drawn anew turn the
+            direction at every step, so that small steps never reach the budget's edge.
         jitter: how far another detector and aligner may be off.
         resize: smallest factor by which a platform shrinks the photo.
         quality: lowest and highest JPEG quality that a platform saves at.
@@ -159,7 +159,11 @@ def _budget(canvas: Floats, region: Region, rung: Rung, looks: Looks, *, grey: b
     support = np.zeros((1, 1, *canvas.shape[2:]), np.float32)
     support[:, :, top:bottom, left:right] = 1.0
     return L2(
-        rung.psnr_db + _ROUNDING_DB, rung.levels, weight=weight_map(canvas, landmarks, looks), support=support, grey=grey
+        rung.psnr_db + _ROUNDING_DB,
+        rung.levels,
+        weight=weight_map(canvas, landmarks, looks),
+        support=support,
+        grey=grey,
     )
 
 

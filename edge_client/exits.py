@@ -25,8 +25,8 @@ class Exit(IntEnum):
 
 EXIT_HELP = """Exit codes: 0 every face is protected; 1 a face still matches at the largest budget;
 2 bad input or usage; 3 a photo holds no face (all others are protected); 4 no cloud can be reached and no
-bundle is installed; 5 something failed here (disk, damaged bundle); 130 interrupted: what is done is kept, the
-same command goes on."""
+bundle is installed; 5 something failed here (disk, damaged bundle); 130 interrupted: what is done is kept,
+the same command goes on."""
 
 _OF_CODE = {
     Code.INVALID_INPUT: Exit.BAD_INPUT,

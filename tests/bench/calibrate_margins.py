@@ -2,11 +2,12 @@
 
     python tests/bench/calibrate_margins.py --lfw DIR [--pairs 30] [--out margins.toml]
 
-Pairs of the tuning sets (4-6) alone. For each of the three recognisers in turn: the two others attack a photo at each rung
-of the ladder and are asked as the client asks them; the one left out is asked, against the enrolled photo, whether it
-still matches in the condition `shared`. The margin is the smallest share of its threshold that every recogniser of the
-device has to be behind for the one left out to be hidden in TARGET of the photos that pass; where no share reaches that,
-the one with the best rate among those that a tenth of the photos pass, and the text says so.
+Pairs of the tuning sets (4-6) alone. For each of the three recognisers in turn: the two others attack a photo
+at each rung of the ladder and are asked as the client asks them; the one left out is asked, against the
+enrolled photo, whether it still matches in the condition `shared`. The margin is the smallest share of its
+threshold that every recogniser of the device has to be behind for the one left out to be hidden in TARGET of
+the photos that pass; where no share reaches that, the one with the best rate among those that a tenth of the
+photos pass, and the text says so.
 
 The margins go into cloud_server/bundles/margins.toml, from which bundles are built.
 """
@@ -44,7 +45,7 @@ _judges: dict[str, Any] = {}
 
 
 def measure(job: tuple[Path, int, int, int, bool]) -> dict[str, Any] | None:
-    """One photo, one rung, one recogniser left out: how far behind the others are, and whether it is hidden."""
+    """One photo, one rung, one recogniser left out: how far behind the others are; is it hidden."""
     global _nets  # noqa: PLW0603 - one set of networks a process
     lfw, count, number, rung, album = job
     if _nets is None:
@@ -52,14 +53,19 @@ def measure(job: tuple[Path, int, int, int, bool]) -> dict[str, Any] | None:
         _judges.update({j.name: j for j in judges()})
     pair = positive_pairs(lfw, TUNING, least=2)[:count][number]
     left_out = _judges[NAMES[number % len(NAMES)]]
-    nets = replace(_nets, surrogates=tuple(s for s in _nets.surrogates if s.name != left_out.name), checkers=())
+    nets = replace(
+        _nets, surrogates=tuple(s for s in _nets.surrogates if s.name != left_out.name), checkers=()
+    )
     images = {p: np.asarray(Image.open(p).convert("RGB")) for p in (pair.enrolled, pair.target, *pair.album)}
     faces = {path: main_face(nets.detector, image) for path, image in images.items()}
     face, enrolled = faces[pair.target], faces[pair.enrolled]
     if face is None or enrolled is None:
         return None
     known = embed(images[pair.enrolled], enrolled, [left_out])[left_out.name]
-    if left_out.similarity(embed(images[pair.target], face, [left_out])[left_out.name], known)[0, 0] < left_out.threshold:
+    if (
+        left_out.similarity(embed(images[pair.target], face, [left_out])[left_out.name], known)[0, 0]
+        < left_out.threshold
+    ):
         return None  # it did not match before
     buffer = io.BytesIO()
     Image.fromarray(images[pair.target]).save(buffer, "PNG")
@@ -96,15 +102,18 @@ def choose(results: list[dict[str, Any]]) -> tuple[float, str]:
     rate, share, passed = best
     met = "" if rate >= TARGET else f" (no margin reaches {TARGET:.0%})"
     text = (
-        f"leave-one-out over {len(NAMES)} recognisers on LFW sets 4-6, {len(results)} photos and rungs: behind "
-        f"{share:.0%} of its threshold everywhere in {passed}, and the one left out was hidden in {rate:.0%} of these{met}"
+        f"leave-one-out over {len(NAMES)} recognisers on LFW sets 4-6, {len(results)} photos and rungs: "
+        f"behind {share:.0%} of its threshold everywhere in {passed}, "
+        f"and the one left out was hidden in {rate:.0%} of these{met}"
     )
     return share, text
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--lfw", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=45)
     parser.add_argument("--out", type=Path, default=Path("cloud_server/bundles/margins.toml"))
@@ -131,7 +140,12 @@ def main() -> None:
     for profile in PROFILES:
         for judge in judges():
             if judge.name in NAMES:
-                lines += [f"[{profile}.{judge.name}]", f"margin = {share * judge.threshold:.4f}", f'calibration = "{text}"', ""]
+                lines += [
+                    f"[{profile}.{judge.name}]",
+                    f"margin = {share * judge.threshold:.4f}",
+                    f'calibration = "{text}"',
+                    "",
+                ]
     options.out.write_text("\n".join(lines))
     print(text)  # noqa: T201 - a script's result
 
