@@ -32,6 +32,11 @@ _err = Console(stderr=True)
 # Where nobody's window decides, a table is as wide as it needs.
 _out = Console(width=None if sys.stdout.isatty() else 132)
 
+ADVICE = (
+    "goodnoise: a face still matches its original at the largest change of this budget. Other photos of the owner help "
+    "most (--album DIR); --budget strong goes on with changes that can be seen."
+)
+
 Paths = Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.", show_default=False)]
 Out = Annotated[
     Path | None, typer.Option("-o", "--out", help="Folder for the results; else beside each photo.")
@@ -65,7 +70,7 @@ def protect(
     budget: Annotated[
         str,
         typer.Option(
-            help="auto, levels of 8 bits such as 8 (sign steps), or PSNR over the face such as 36dB."
+            help="auto; strong (may be seen); levels such as 8 (sign steps); PSNR over the face such as 36dB."
         ),
     ] = "auto",
     level: Annotated[
@@ -121,6 +126,8 @@ def protect(
             _print_json({"bundle": nets.version, "photos": [_result_to_dict(r) for r in results]})
         else:
             _out.print(results_table(results))
+            if exit_of_results(results) is Exit.STILL_MATCHES and not as_json:
+                _err.print(ADVICE)
         code = exit_of_results(results)
     raise typer.Exit(code)
 

@@ -25,6 +25,8 @@ from shared.faces.frames import FRAMES, similarity_to_frame
 
 __all__ = ["Cloak", "CloakSettings", "make_cloak"]
 
+# The share of the budget that a hint may begin with; the rest is for the attack to find.
+HINT_SHARE = 0.3
 # How much wider than a face's oval the crop of a recogniser is.
 _CROP = 1.3
 # What rounding to whole levels takes from the PSNR, kept back so that the file holds what the budget says.
@@ -187,7 +189,7 @@ def _start(
             size,
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         )
-        delta = np.asarray(budget.project(lifted.transpose(2, 0, 1)[None], canvas), np.float32)
+        delta = HINT_SHARE * np.asarray(budget.project(lifted.transpose(2, 0, 1)[None], canvas), np.float32)
         score = _drop(canvas, canvas + delta, region, nets, anchors)
         if score > best_score:
             best, best_score = delta, score

@@ -120,9 +120,11 @@ class _Work:
     rung: Rung | None = None
     verdicts: tuple[Verdict, ...] = ()
 
-    @property
-    def done(self) -> bool:
-        return bool(self.verdicts) and all(verdict.passed for verdict in self.verdicts)
+    def wants(self, rung: Rung) -> bool:
+        """Whether the face needs this budget."""
+        if rung.rescue and self.verdicts:
+            return any(verdict.matches for verdict in self.verdicts)
+        return not (self.verdicts and all(verdict.passed for verdict in self.verdicts))
 
 
 def protect(
@@ -158,7 +160,7 @@ def protect(
     calls = 0
     data, saved = b"", photo.pixels
     for number, rung in enumerate(options.rungs):
-        open_works = [work for work in works if not work.done]
+        open_works = [work for work in works if work.wants(rung)]
         if not open_works:
             break
         with clock.stage("attack"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_client.ladder import AUTO, CAP_LEVELS, Rung, parse_budget
+from edge_client.ladder import AUTO, CAP_LEVELS, STRONG, Rung, parse_budget
 from shared.errors import Code, GoodnoiseError
 
 
@@ -15,6 +15,13 @@ def test_auto_is_the_ladder_smallest_change_first() -> None:
     assert psnrs[-1] >= 36.0
 
 
+def test_strong_goes_on_from_auto_with_changes_that_can_be_seen() -> None:
+    assert parse_budget("strong") == STRONG
+    assert STRONG[: len(AUTO)] == AUTO
+    assert not any(rung.rescue for rung in AUTO)
+    assert all(rung.rescue for rung in STRONG[len(AUTO) :])
+
+
 @pytest.mark.parametrize(
     ("text", "rung"),
     [
@@ -22,6 +29,7 @@ def test_auto_is_the_ladder_smallest_change_first() -> None:
         ("4.5 levels", Rung(4.5)),
         ("36dB", Rung(CAP_LEVELS, 36.0)),
         (" 38.5 DB ", Rung(CAP_LEVELS, 38.5)),
+        ("33dB", Rung(12.0, 33.0)),
     ],
 )
 def test_a_fixed_budget_is_one_rung(text: str, rung: Rung) -> None:
