@@ -18,6 +18,9 @@ __all__ = ["Detector", "Face"]
 # the face that fills a large photo and a large copy the faces in the background.
 COPY_SIDES = (320, 640, 1280)
 FULL_SIDE = 2560
+# A photo smaller than this is searched at twice its size as well: faces of 10 to 20 pixels are missed less
+# often, and their landmarks are off by half as much.
+SMALL_SIDE = 160
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ class Detector:
         self._overlap = overlap
 
     def find(self, photo: npt.NDArray[np.uint8]) -> list[Face]:
-        """Every face, largest first.
+        """Every face of which at least two landmarks lie in the photo, largest first.
+
+        Boxes and landmarks may reach over the photo's edge.
 
         Args:
             photo: uint8 H W 3, RGB.
@@ -67,26 +72,37 @@ class Detector:
             )
         bgr = np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2BGR), np.uint8)
         long_side = max(photo.shape[:2])
-        sides = [side for side in (*COPY_SIDES, FULL_SIDE) if side < long_side]
-        if long_side <= FULL_SIDE:
-            sides.append(long_side)
-        candidates = [face for side in sides for face in self._find_on_copy(bgr, side / long_side)]
-        return _merge(candidates, self._overlap)
+        candidates = [
+            face for side in _sides(long_side) for face in self._find_on_copy(bgr, side / long_side)
+        ]
+        inside = [face for face in candidates if _shows(face, photo.shape)]
+        return _merge(inside, self._overlap)
 
     def _find_on_copy(self, bgr: npt.NDArray[np.uint8], factor: float) -> list[Face]:
         height, width = bgr.shape[:2]
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        copy = bgr if size == (width, height) else cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+        copy = bgr
+        if size != (width, height):
+            how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+            copy = np.asarray(cv2.resize(bgr, size, interpolation=how), np.uint8)
         # A border, so that a face cut by the photo's edge is still found whole.
         border = max(8, max(size) // 8)
-        copy = cv2.copyMakeBorder(copy, border, border, border, border, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-        self._net.setInputSize((copy.shape[1], copy.shape[0]))
-        _, rows = self._net.detect(copy)
+        black = (0, 0, 0)
+        framed = cv2.copyMakeBorder(copy, border, border, border, border, cv2.BORDER_CONSTANT, value=black)
+        self._net.setInputSize((framed.shape[1], framed.shape[0]))
+        _, rows = self._net.detect(framed)
         if rows is None:
             return []
         return [
             _to_photo(row, border, width / size[0], height / size[1]) for row in np.asarray(rows, np.float64)
         ]
+
+
+def _sides(long_side: int) -> list[int]:
+    sides = [side for side in (*COPY_SIDES, FULL_SIDE) if side < long_side]
+    if long_side <= FULL_SIDE:
+        sides.append(long_side)
+    return [*sides, 2 * long_side] if long_side < SMALL_SIDE else sides
 
 
 @contextmanager
@@ -98,6 +114,13 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         cv2.utils.logging.setLogLevel(level)
+
+
+def _shows(face: Face, shape: tuple[int, ...]) -> bool:
+    # Around the photo lies a border of our own, in which no face is.
+    points = face.points()
+    inside = (points >= 0).all(axis=1) & (points <= (shape[1] - 1, shape[0] - 1)).all(axis=1)
+    return int(inside.sum()) >= 2
 
 
 def _to_photo(row: npt.NDArray[np.float64], border: int, step_x: float, step_y: float) -> Face:

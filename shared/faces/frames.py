@@ -119,9 +119,10 @@ def _window(matrix: Floats, size: int, shape: tuple[int, ...]) -> tuple[int, int
     corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]], dtype=np.float64) @ inverse.T
     low = np.floor(corners.min(axis=0)).astype(int) - 2
     high = np.ceil(corners.max(axis=0)).astype(int) + 3
-    x0, y0 = max(0, int(low[0])), max(0, int(low[1]))
-    x1, y1 = min(shape[1], int(high[0])), min(shape[0], int(high[1]))
-    return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
+    # A frame that lies wholly outside the photo still gets a pixel of its edge, which then maps outside.
+    x0, y0 = np.clip(low, 0, (shape[1] - 1, shape[0] - 1))
+    x1, y1 = np.clip(high, (x0 + 1, y0 + 1), (shape[1], shape[0]))
+    return int(x0), int(y0), int(x1), int(y1)
 
 
 def _pixel_map(step_x: float, step_y: float, x0: float, y0: float) -> Floats:
