@@ -185,7 +185,7 @@ def add_judge(photo: dict[str, Any]) -> None:
 
 def table(photos: list[dict[str, Any]]) -> Table:
     """A row for each photo, face and recogniser."""
-    shown = Table(title="Similarity to the original photo (dlib: minus the distance)")
+    shown = Table(title="Similarity to the original photo (dlib: minus the distance)", box=box.SIMPLE_HEAD)
     for column in (
         "photo",
         "face",
@@ -197,9 +197,9 @@ def table(photos: list[dict[str, Any]]) -> Table:
         "verdict",
         "levels",
         "PSNR",
-        "s",
     ):
-        shown.add_column(column)
+        shown.add_column(column, no_wrap=True)
+    shown.add_column("seconds", no_wrap=True)
     for photo in photos:
         name = Path(photo["source"]).name
         if "error" in photo:

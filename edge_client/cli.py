@@ -33,8 +33,8 @@ _err = Console(stderr=True)
 _out = Console(width=None if sys.stdout.isatty() else 132)
 
 ADVICE = (
-    "goodnoise: a face still matches its original at the largest change of this budget. Other photos of the owner help "
-    "most (--album DIR); --budget strong goes on with changes that can be seen."
+    "goodnoise: a face still matches its original at the largest change of this budget. Other photos of the "
+    "owner help most (--album DIR); --budget strong goes on with changes that can be seen."
 )
 
 Paths = Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.", show_default=False)]

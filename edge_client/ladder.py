@@ -20,8 +20,8 @@ class Rung:
     """One budget.
 
     With `psnr_db` set: L2 steps down to that PSNR over the face box, no pixel further than `levels`. Without:
-    sign steps up to `levels`, levels of 8 bits. `rescue` marks a budget whose change can be seen: it is taken for
-    faces that a recogniser still matches, not for those that lack the margin alone.
+    sign steps up to `levels`, levels of 8 bits. `rescue` marks a budget whose change can be
+    seen: it is taken for faces that a recogniser still matches, not for those that lack the margin alone.
     """
 
     levels: float
