@@ -14,7 +14,7 @@ from edge_client.recognisers import Recogniser
 from shared.faces.detect import Detector, Face
 from shared.faces.frames import crop
 
-__all__ = ["CONDITIONS", "Anchors", "Condition", "Verdict", "anchors_of", "embed", "judge"]
+__all__ = ["CONDITIONS", "Anchors", "Condition", "Verdict", "embed", "find_again", "judge"]
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -23,6 +23,9 @@ Anchors = Mapping[str, Floats]
 
 # A face is looked for again on a copy of its surroundings with at most this long side, in pixels.
 _SEARCH_SIDE = 640
+# How far a face found again may have moved, and how much its width may have changed, as shares of the width.
+_NEAR = 0.5
+_ALIKE = (0.6, 1.7)
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,8 @@ class Verdict:
 
     @property
     def matches(self) -> bool:
-        """Whether the recogniser still takes the face for its owner's."""
-        return self.after >= self.threshold
+        """Whether the recogniser still takes the face for its owner's, or gave no number at all."""
+        return not self.after < self.threshold
 
     @property
     def passed(self) -> bool:
@@ -67,11 +70,6 @@ class Verdict:
 def embed(pixels: Pixels, face: Face, recognisers: Sequence[Recogniser]) -> Anchors:
     """The face's embedding by every recogniser, each float32 1 D."""
     return {r.name: r.embed(crop(pixels, face.points(), r.frame)) for r in recognisers}
-
-
-def anchors_of(pixels: Pixels, faces: Sequence[Face], recognisers: Sequence[Recogniser]) -> list[Anchors]:
-    """`embed` for several faces of one photo."""
-    return [embed(pixels, face, recognisers) for face in faces]
 
 
 def judge(
@@ -106,9 +104,36 @@ def _verdict(recogniser: Recogniser, own: Floats, seen: Sequence[Floats], anchor
         recogniser=recogniser.name,
         role=recogniser.role,
         before=float(recogniser.similarity(own, anchors).max()),
-        after=max(float(recogniser.similarity(s, anchors).max()) for s in seen),
+        # numpy's largest, not Python's: what is no number stays none.
+        after=float(np.max([recogniser.similarity(s, anchors).max() for s in seen])),
         threshold=threshold,
         target=threshold - recogniser.margin,
+    )
+
+
+def find_again(pixels: Pixels, face: Face, detector: Detector) -> Face:
+    """A known face, as a detector sees it in a changed photo.
+
+    Args:
+        pixels: the changed photo, uint8 H W 3.
+        face: where the face was in the original, of the same size.
+        detector: who looks.
+
+    Returns:
+        The face of about the same place and size that lies nearest; where there is none, `face` itself: one
+        that this detector no longer sees may be seen by another.
+    """
+    factor = min(1.0, _SEARCH_SIDE / max(pixels.shape[:2]))
+    size = (max(1, round(pixels.shape[1] * factor)), max(1, round(pixels.shape[0] * factor)))
+    copy = pixels
+    if factor < 1.0:
+        copy = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    steps = (pixels.shape[1] / size[0], pixels.shape[0] / size[1])
+    found = [_scaled(other, steps) for other in detector.find(copy)]
+    return min(
+        (other for other in found if _same_place(other, face)),
+        key=lambda other: _distance(other, face),
+        default=face,
     )
 
 
@@ -118,32 +143,36 @@ def _seen(pixels: Pixels, face: Face, condition: Condition, detector: Detector) 
     part = np.ascontiguousarray(pixels[y0:y1, x0:x1])
     if condition.quality:
         part = recompress(part, scale=condition.scale, quality=condition.quality)
-    moved = _moved(face, -x0, -y0, 1.0)
-    return part, _found_again(part, moved, detector)
+    return part, find_again(part, _shifted(face, -x0, -y0), detector)
 
 
 def _surroundings(shape: tuple[int, ...], face: Face) -> tuple[int, int, int, int]:
+    """Three times the face's box, cut to the photo, never empty: left, top, right, bottom."""
     left, top, width, height = face.box
-    x0, y0 = max(0, int(left - width)), max(0, int(top - height))
+    x0 = min(max(0, int(left - width)), shape[1] - 1)
+    y0 = min(max(0, int(top - height)), shape[0] - 1)
     x1, y1 = min(shape[1], int(left + 2 * width) + 1), min(shape[0], int(top + 2 * height) + 1)
     return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
 
 
-def _moved(face: Face, dx: float, dy: float, factor: float) -> Face:
+def _shifted(face: Face, dx: float, dy: float) -> Face:
     left, top, width, height = face.box
-    box = ((left + dx) * factor, (top + dy) * factor, width * factor, height * factor)
-    points = tuple(((x + dx + 0.5) * factor - 0.5, (y + dy + 0.5) * factor - 0.5) for x, y in face.landmarks)
-    return Face(box, points, face.score)
+    points = tuple((x + dx, y + dy) for x, y in face.landmarks)
+    return Face((left + dx, top + dy, width, height), points, face.score)
 
 
-def _found_again(part: Pixels, face: Face, detector: Detector) -> Face:
-    factor = min(1.0, _SEARCH_SIDE / max(part.shape[:2]))
-    size = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
-    copy = (
-        part if factor == 1.0 else np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
-    )
-    centre = face.points().mean(axis=0)
-    near = [_moved(f, 0.0, 0.0, 1.0 / factor) for f in detector.find(copy)]
-    near = [f for f in near if np.hypot(*(f.points().mean(axis=0) - centre)) < 0.5 * face.box[2]]
-    # A face that this detector no longer sees may be seen by another: compare it where it was.
-    return min(near, key=lambda f: float(np.hypot(*(f.points().mean(axis=0) - centre))), default=face)
+def _scaled(face: Face, steps: tuple[float, float]) -> Face:
+    """A face found on a copy, in the pixels of what the copy was made of."""
+    (step_x, step_y), (left, top, width, height) = steps, face.box
+    points = tuple(((x + 0.5) * step_x - 0.5, (y + 0.5) * step_y - 0.5) for x, y in face.landmarks)
+    return Face((left * step_x, top * step_y, width * step_x, height * step_y), points, face.score)
+
+
+def _same_place(found: Face, face: Face) -> bool:
+    # Without the size, a child's face before the one that was hidden would pass for it.
+    low, high = _ALIKE
+    return _distance(found, face) < _NEAR * face.box[2] and low < found.box[2] / face.box[2] < high
+
+
+def _distance(one: Face, other: Face) -> float:
+    return float(np.hypot(*(one.points().mean(axis=0) - other.points().mean(axis=0))))
