@@ -66,7 +66,7 @@ def parse_budget(text: str) -> tuple[Rung, ...]:
         return (Rung(_within(float(match[1]), 1.0, 32.0, cleaned, "levels")),)
     raise GoodnoiseError(
         Code.INVALID_INPUT,
-        f"budget {text!r} is not understood; give 'auto', 'strong', levels such as '8', or PSNR such as '36dB'",
+        f"budget {text!r} is not understood; give 'auto', 'strong', levels such as 8, or PSNR such as 36dB",
     )
 
 
