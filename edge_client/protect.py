@@ -8,17 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edge_client.album import Album
 from edge_client.check import Anchors, Verdict, embed, judge
 from edge_client.cloak import Cloak, CloakSettings, make_cloak
+from edge_client.compose import Piece, compose
 from edge_client.devicenets import DeviceNets
 from edge_client.ladder import Rung
-from edge_client.metrics import psnr, ssim
+from edge_client.metrics import edge_change, masked_ms_ssim, psnr, ssim
 from edge_client.photos import MetadataPolicy, Photo, encode_photo, read_photo
-from edge_client.region import Region, face_region
+from edge_client.region import Region, face_region, visible_box
 from shared.errors import Code, GoodnoiseError
 from shared.faces.detect import Face
 
@@ -38,7 +40,10 @@ class ProtectOptions:
 
     Args:
         rungs: budgets to try, smallest first (`ladder.parse_budget`).
-        seed: the same seed, photo and bundle give the same file.
+        seed: of all randomness. On one machine the same seed, photo, album, bundle and settings give the same
+            file, with any number of threads for the networks. Where NumPy's linear algebra is given another
+            number of threads (OMP_NUM_THREADS), or on another processor, last bits differ and some pixels by
+            a level.
         policy: what of the metadata to remove.
         settings: the attack's.
     """
@@ -48,13 +53,26 @@ class ProtectOptions:
     policy: MetadataPolicy = field(default_factory=MetadataPolicy)
     settings: CloakSettings = field(default_factory=CloakSettings)
 
+    def __post_init__(self) -> None:
+        if not self.rungs:
+            raise ValueError("rungs: expected one budget or more, got none")
+
 
 @dataclass(frozen=True)
 class FaceReport:
-    """One face: box in the upright photo (left, top, width, height), verdicts, and what the change costs.
+    """One face: where it is, what the recognisers say, and what the change in the saved file costs.
 
-    `levels` is the largest change in levels, `psnr_db` and `ssim` are over the face's box in the saved file;
-    `anchor` is 'album' or 'own photo'.
+    Args:
+        box: left, top, width, height in the upright photo, cut to it.
+        verdicts: of every recogniser.
+        budget: the last that was tried; empty after a check.
+        anchor: what the face was compared with, 'album' or 'own photo'.
+        levels: the largest change in levels of 8 bits, over all that the cloak may reach.
+        psnr_db: over the box; infinite where nothing changed.
+        ssim: over the box.
+        ms_ssim: `metrics.masked_ms_ssim` over the box, on the canvas (`region`): the face as it looks some
+            200 pixels wide.
+        edge_change: `metrics.edge_change` around eyes and mouth, on the canvas.
     """
 
     box: tuple[int, int, int, int]
@@ -64,6 +82,8 @@ class FaceReport:
     levels: float
     psnr_db: float
     ssim: float
+    ms_ssim: float
+    edge_change: float
 
     @property
     def protected(self) -> bool:
@@ -152,9 +172,9 @@ def protect(
     with clock.stage("find"):
         tell("find", 0, 1)
         found = nets.detector.find(photo.pixels)
-        faces = [face for face in found if face.box[2] >= SMALLEST_FACE]
+        faces = _large_enough(found)
     if not faces:
-        raise GoodnoiseError(Code.NO_FACE, _no_face(len(found)))
+        raise GoodnoiseError(Code.NO_FACE, f"{_no_face(len(found))}; nothing was changed")
     with clock.stage("anchor"):
         works = [_start(photo, face, nets, album) for face in faces]
     calls = 0
@@ -182,7 +202,7 @@ def protect(
                 calls += work.cloak.gradient_calls
         with clock.stage("save"):
             tell("save", number, len(options.rungs))
-            data = encode_photo(photo, _compose(photo, works), policy=options.policy)
+            data = encode_photo(photo, _composed(photo, works), policy=options.policy)
             saved = read_photo(data, name="the protected photo").pixels
         with clock.stage("check"):
             tell("check", number, len(options.rungs))
@@ -209,7 +229,8 @@ def check_pair(
         album: compare the owner's face with these, not with the original photo.
 
     Raises:
-        GoodnoiseError: INVALID_INPUT when the sizes differ, NO_FACE when the original shows none.
+        GoodnoiseError: INVALID_INPUT when the sizes differ, NO_FACE when the original shows none, or only
+            such as are too small to recognise.
     """
     if original.pixels.shape != protected.pixels.shape:
         sizes = [f"{p.pixels.shape[1]} x {p.pixels.shape[0]}" for p in (original, protected)]
@@ -219,9 +240,10 @@ def check_pair(
             "give two files of one size",
         )
     found = nets.detector.find(original.pixels)
-    if not found:
-        raise GoodnoiseError(Code.NO_FACE, "no face was found in the original")
-    works = [_start(original, face, nets, album) for face in found]
+    faces = _large_enough(found)
+    if not faces:
+        raise GoodnoiseError(Code.NO_FACE, f"{_no_face(len(found))} in the original; give another photo")
+    works = [_start(original, face, nets, album) for face in faces]
     for work in works:
         work.verdicts = judge(
             original.pixels, protected.pixels, work.face, work.anchors, nets.recognisers, nets.detector
@@ -229,12 +251,14 @@ def check_pair(
     return tuple(_report(original.pixels, protected.pixels, work) for work in works)
 
 
+def _large_enough(faces: Sequence[Face]) -> list[Face]:
+    return [face for face in faces if face.box[2] >= SMALLEST_FACE]
+
+
 def _no_face(too_small: int) -> str:
     if too_small:
-        return (
-            f"only faces under {SMALLEST_FACE} pixels were found, too small to recognise; nothing was changed"
-        )
-    return "no face was found; nothing was changed"
+        return f"only faces under {SMALLEST_FACE} pixels, too small to recognise, were found"
+    return "no face was found"
 
 
 def _start(photo: Photo, face: Face, nets: DeviceNets, album: Album | None) -> _Work:
@@ -245,34 +269,31 @@ def _start(photo: Photo, face: Face, nets: DeviceNets, album: Album | None) -> _
     return _Work(face, region, own, "own photo")
 
 
-def _compose(photo: Photo, works: Sequence[_Work]) -> Pixels:
-    """The photo with all cloaks, rounded to 8 bits; where two faces overlap the larger cap holds."""
-    total = np.zeros(photo.pixels.shape, np.float32)
-    cap = 0.0
-    for work in works:
-        if work.cloak is None or work.rung is None:
-            continue
-        x0, y0, x1, y1 = work.region.window
-        total[y0:y1, x0:x1] += work.region.lift(work.cloak.delta, work.rung.levels / 255.0)
-        cap = max(cap, work.rung.levels)
-    if photo.grey:
-        total[:] = total.mean(axis=2, keepdims=True)
-    # Whole levels towards zero beyond the cap: rounding must not add a level to the budget.
-    levels = np.clip(np.rint(total), -np.floor(cap), np.floor(cap))
-    return np.asarray(np.clip(photo.pixels + levels, 0, 255), np.uint8)
+def _composed(photo: Photo, works: Sequence[_Work]) -> Pixels:
+    pieces = [
+        Piece(work.region, work.cloak.delta, work.rung.levels)
+        for work in works
+        if work.cloak is not None and work.rung is not None
+    ]
+    return compose(photo.pixels, pieces, grey=photo.grey)
 
 
 def _report(before: Pixels, after: Pixels, work: _Work) -> FaceReport:
-    left, top, width, height = (round(v) for v in work.face.box)
-    rows = slice(max(top, 0), max(top + height, 1))
-    columns = slice(max(left, 0), max(left + width, 1))
-    a, b = before[rows, columns], after[rows, columns]
+    left, top, right, bottom = visible_box(before.shape, work.face)
+    a, b = before[top:bottom, left:right], after[top:bottom, left:right]
+    region = work.region
+    x0, y0, x1, y1 = region.box()
+    small_a, small_b = region.pixels(before), region.pixels(after)
+    # A landmark beyond the photo's edge counts at the edge.
+    landmarks = np.clip(region.landmarks(), 0, np.array(region.size[::-1]) - 1)
     return FaceReport(
-        box=(left, top, width, height),
+        box=(left, top, right - left, bottom - top),
         verdicts=work.verdicts,
         budget="" if work.rung is None else str(work.rung),
         anchor=work.anchor,
-        levels=float(np.abs(a.astype(np.int16) - b).max()),
+        levels=float(cv2.absdiff(region.part(before), region.part(after)).max()),
         psnr_db=psnr(a, b),
         ssim=ssim(a, b),
+        ms_ssim=masked_ms_ssim(small_a[y0:y1, x0:x1], small_b[y0:y1, x0:x1]),
+        edge_change=edge_change(small_a, small_b, landmarks),
     )

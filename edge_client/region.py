@@ -11,7 +11,7 @@ import numpy.typing as npt
 from shared.faces.detect import Face
 from shared.faces.frames import FRAMES, similarity_to_frame
 
-__all__ = ["FINEST", "Region", "face_region"]
+__all__ = ["FINEST", "Region", "face_region", "visible_box"]
 
 # A canvas is at most this many times as fine as the 112-pixel frame. A perturbation finer than that is
 # averaged away when a recogniser crops the face, and costs time.
@@ -29,13 +29,22 @@ class Region:
     size: tuple[int, int]  # canvas height, width
     face: Face
 
+    def part(self, photo: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The window at the photo's own resolution, a view of uint8 h w 3."""
+        x0, y0, x1, y1 = self.window
+        return photo[y0:y1, x0:x1]
+
+    def pixels(self, photo: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The canvas, uint8 H W 3, from a photo uint8 H W 3."""
+        part = self.part(photo)
+        if self.factor == (1.0, 1.0):
+            return part
+        shrunk = cv2.resize(part, (self.size[1], self.size[0]), interpolation=cv2.INTER_AREA)
+        return np.asarray(shrunk, np.uint8)
+
     def cut(self, photo: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """The canvas, float32 1 3 H W in [0,1], from a photo uint8 H W 3."""
-        x0, y0, x1, y1 = self.window
-        part = photo[y0:y1, x0:x1]
-        if self.factor != (1.0, 1.0):
-            shrunk = cv2.resize(part, (self.size[1], self.size[0]), interpolation=cv2.INTER_AREA)
-            part = np.asarray(shrunk, np.uint8)
+        part = self.pixels(photo)
         return np.ascontiguousarray(part.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255.0)
 
     def landmarks(self) -> npt.NDArray[np.float64]:
@@ -52,9 +61,7 @@ class Region:
         left, top, width, height = self.face.box
         corners = self.on_canvas(np.array([[left, top], [left + width, top + height]]))
         (x0, y0), (x1, y1) = np.round(corners).astype(int)
-        x0, x1 = np.clip((x0, x1), 0, self.size[1])
-        y0, y1 = np.clip((y0, y1), 0, self.size[0])
-        return int(x0), int(y0), max(int(x1), int(x0) + 1), max(int(y1), int(y0) + 1)
+        return _cut_to((x0, y0, x1, y1), self.size)
 
     def lift(self, delta: npt.NDArray[np.float32], cap: float) -> npt.NDArray[np.float32]:
         """A perturbation of the canvas at the photo's resolution.
@@ -74,6 +81,18 @@ class Region:
         return np.asarray(np.clip(levels, -bound, bound), np.float32)
 
 
+def visible_box(shape: tuple[int, ...], face: Face) -> tuple[int, int, int, int]:
+    """The part of a face's box that lies in a photo of shape H W 3: left, top, right, bottom; never empty."""
+    left, top, width, height = face.box
+    return _cut_to((round(left), round(top), round(left + width), round(top + height)), shape)
+
+
+def _cut_to(box: tuple[int, int, int, int], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom inside H W, one pixel or more."""
+    x0, y0 = min(max(int(box[0]), 0), shape[1] - 1), min(max(int(box[1]), 0), shape[0] - 1)
+    return x0, y0, max(min(int(box[2]), shape[1]), x0 + 1), max(min(int(box[3]), shape[0]), y0 + 1)
+
+
 def face_region(shape: tuple[int, ...], face: Face, *, finest: float = FINEST) -> Region:
     """The window that holds a face's 112-pixel frame with room around it.
 
@@ -89,10 +108,9 @@ def face_region(shape: tuple[int, ...], face: Face, *, finest: float = FINEST) -
     places = corners @ cv2.invertAffineTransform(matrix).T
     left, top, width, height = face.box
     places = np.vstack([places, [[left, top], [left + width, top + height]]])
-    x0, y0 = np.maximum(np.floor(places.min(axis=0)).astype(int), 0)
-    x1 = min(int(np.ceil(places[:, 0].max())) + 1, shape[1])
-    y1 = min(int(np.ceil(places[:, 1].max())) + 1, shape[0])
-    window = (int(x0), int(y0), max(x1, int(x0) + 1), max(y1, int(y0) + 1))
+    x0, y0 = np.floor(places.min(axis=0)).astype(int)
+    x1, y1 = np.ceil(places.max(axis=0)).astype(int) + 1
+    window = _cut_to((x0, y0, x1, y1), shape)
     wide, high_ = window[2] - window[0], window[3] - window[1]
     shrink = min(1.0, finest * float(np.hypot(matrix[0, 0], matrix[1, 0])))
     if shrink > 0.9:  # nearly as fine as allowed already: work in the photo's own pixels

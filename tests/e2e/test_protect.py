@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ from PIL import Image
 from edge_client.album import album_of
 from edge_client.check import embed
 from edge_client.cloak import CloakSettings
-from edge_client.devicenets import DeviceNets
+from edge_client.devicenets import DeviceNets, load_nets
 from edge_client.ladder import AUTO, Rung, parse_budget
+from edge_client.metrics import psnr
 from edge_client.photos import Photo, read_photo
 from edge_client.protect import Outcome, ProtectOptions, check_pair, protect
 from edge_client.report import outcome_to_dict, report_picture
+from edge_client.store import BundleStore
 from shared.errors import Code, GoodnoiseError
 
 QUICK = CloakSettings(steps=12, more_steps=6, step_size=0.3)
@@ -79,12 +82,22 @@ def test_the_same_seed_gives_the_same_file_and_another_seed_another(
 
 
 @pytest.mark.zoo
+def test_the_networks_threads_do_not_change_the_file(
+    astronaut: Photo, nets: DeviceNets, device_home: Path
+) -> None:
+    options = ProtectOptions((Rung(8.0, 40.0),), settings=CloakSettings(steps=3))
+    bundle = BundleStore(device_home).current()
+    files = {protect(astronaut, load_nets(bundle, threads=t), options).data for t in (1, 3)}
+    assert len(files) == 1
+
+
+@pytest.mark.zoo
 def test_the_ladder_stops_at_the_first_budget_that_passes(astronaut: Photo, nets: DeviceNets) -> None:
-    easy = DeviceNets(nets.version, nets.profile, nets.detector, nets.surrogates[:1], (), nets.universals)
-    rungs = (Rung(8.0, 60.0), *AUTO)
+    easy = replace(nets, surrogates=(replace(nets.surrogates[0], margin=0.0),), checkers=())
+    rungs = (Rung(8.0, 60.0), *AUTO, Rung(8.0, 34.0))
     (face,) = protect(astronaut, easy, ProtectOptions(rungs, settings=CloakSettings())).faces
     assert face.passed
-    assert face.budget != str(rungs[0])
+    assert face.budget in [str(rung) for rung in AUTO]
 
 
 @pytest.mark.zoo
@@ -174,6 +187,64 @@ def test_check_tells_a_cloak_from_none(astronaut: Photo, outcome: Outcome, nets:
     protected = check_pair(astronaut, read_photo(outcome.data, name="protected.png"), nets)
     assert all(v.matches for v in same[0].verdicts)
     assert all(p.after < s.after - 0.2 for p, s in zip(protected[0].verdicts, same[0].verdicts, strict=True))
+
+
+@pytest.mark.zoo
+def test_a_face_that_is_hidden_is_compared_where_it_was(astronaut: Photo, nets: DeviceNets) -> None:
+    """Its neighbour, which is still seen, is not taken for it, and keeps its own verdict."""
+    two = np.concatenate([astronaut.pixels, astronaut.pixels[:, ::-1]], axis=1)
+    left = nets.detector.find(astronaut.pixels)[0]
+    x, y, width, height = (round(v) for v in left.box)
+    hidden = two.copy()
+    hidden[y - 40 : y + height + 40, x - 40 : x + width + 40] = 90
+    faces = check_pair(
+        read_photo(_png(two), name="two.png"), read_photo(_png(hidden), name="hidden.png"), nets
+    )
+    by_side = sorted(faces, key=lambda face: face.box[0])
+    assert by_side[0].protected
+    assert all(v.after > 0.9 for v in by_side[1].verdicts)
+
+
+@pytest.mark.zoo
+def test_a_face_cut_by_the_edge_is_protected_and_its_box_is_cut(astronaut: Photo, nets: DeviceNets) -> None:
+    left, _, width, _ = nets.detector.find(astronaut.pixels)[0].box
+    cut = np.ascontiguousarray(astronaut.pixels[:, round(left + width / 3) :])
+    (face,) = protect(read_photo(_png(cut), name="cut.png"), nets, quick("38dB")).faces
+    assert face.box[0] == 0
+    assert face.box[2] < width
+    assert min(v.before - v.after for v in face.verdicts) > 0.1
+
+
+@pytest.mark.zoo
+def test_faces_too_small_are_left_alone_by_protect_and_by_check(astronaut: Photo, nets: DeviceNets) -> None:
+    small = np.asarray(Image.fromarray(astronaut.pixels).resize((96, 96), Image.Resampling.LANCZOS))
+    both = astronaut.pixels.copy()
+    both[400:496, 8:104] = small
+    photo = read_photo(_png(both), name="both.png")
+    outcome = protect(photo, nets, quick("45dB"))
+    assert (len(outcome.faces), outcome.skipped) == (1, 1)
+    assert len(check_pair(photo, photo, nets)) == 1
+    lone = read_photo(_png(small), name="small.png")
+    with pytest.raises(GoodnoiseError, match="too small to recognise") as caught:
+        check_pair(lone, lone, nets)
+    assert caught.value.code is Code.NO_FACE
+
+
+@pytest.mark.zoo
+def test_the_report_measures_the_saved_file(outcome: Outcome) -> None:
+    (face,) = outcome.faces
+    left, top, width, height = face.box
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    before, after = outcome.original[rows, columns], outcome.saved[rows, columns]
+    assert face.psnr_db == psnr(before, after)
+    assert face.levels == np.abs(outcome.saved.astype(int) - outcome.original).max()
+    assert 0.9 < face.ms_ssim < 1.0
+    assert 0.05 < face.edge_change < 0.5
+
+
+def test_no_budget_at_all_is_a_callers_mistake() -> None:
+    with pytest.raises(ValueError, match="one budget or more"):
+        ProtectOptions(())
 
 
 @pytest.mark.zoo

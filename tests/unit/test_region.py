@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_client.region import FINEST, face_region
+from edge_client.region import FINEST, face_region, visible_box
 from shared.faces.detect import Face
 from shared.faces.frames import FRAMES
 
@@ -42,6 +42,28 @@ def test_a_face_at_the_edge_stays_inside_the_photo(scale: float) -> None:
     left, top, right, bottom = region.box()
     assert 0 <= left < right <= region.size[1]
     assert 0 <= top < bottom <= region.size[0]
+
+
+@pytest.mark.parametrize(("x", "y"), [(-40, -30), (460, 370), (-5000, 10), (10, 5000)])
+def test_the_visible_part_of_a_box_is_never_empty_nor_outside(x: float, y: float) -> None:
+    face, shape = face_at(x, y, 1.0), (400, 500, 3)
+    window = face_region(shape, face).window
+    for left, top, right, bottom in (visible_box(shape, face), window):
+        assert 0 <= left < right <= shape[1]
+        assert 0 <= top < bottom <= shape[0]
+
+
+def test_a_box_inside_the_photo_is_visible_whole() -> None:
+    assert visible_box((400, 500, 3), face_at(60, 70, 1.0)) == (70, 70, 162, 182)
+
+
+def test_part_is_a_view_and_pixels_are_what_cut_shows(rng: np.random.Generator) -> None:
+    photo = rng.integers(0, 256, (900, 900, 3), dtype=np.uint8)
+    region = face_region(photo.shape, face_at(100, 100, 6.0))
+    assert np.shares_memory(region.part(photo), photo)
+    np.testing.assert_array_equal(
+        region.pixels(photo), np.rint(region.cut(photo)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
+    )
 
 
 @pytest.mark.parametrize("scale", [1.0, 7.0])
