@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_client.check import Anchors, embed
+from edge_client.check import SMALLEST_FACE, Anchors, embed
+from edge_client.folders import PHOTO_SUFFIXES, photos_in
 from edge_client.photos import Photo, read_photo
 from edge_client.recognisers import Recogniser
 from shared.errors import Code, GoodnoiseError
 from shared.faces.detect import Detector
+from shared.files import storage_errors
 
 __all__ = ["Album", "album_from", "album_of", "read_album"]
-
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif"})
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,29 @@ class Album:
 
 
 def album_of(faces: Sequence[Anchors]) -> Album:
-    """An album from the embeddings of its faces."""
+    """An album from the embeddings of its faces, one or more."""
+    if not faces:
+        raise ValueError("faces: an album needs one or more")
     return Album({name: np.concatenate([face[name] for face in faces]) for name in faces[0]}, len(faces))
 
 
 def read_album(folder: Path, recognisers: Sequence[Recogniser], detector: Detector) -> Album:
     """Read a folder of photos of the owner; the largest face of each counts.
 
+    Hidden files and results of this program are passed over: to a recogniser a cloaked face is a stranger's.
+
     Raises:
         GoodnoiseError: NOT_FOUND when there is no such folder or no photo in it, NO_FACE when no photo holds
             a face, INVALID_INPUT when a photo cannot be read.
     """
     if not folder.is_dir():
-        raise GoodnoiseError(Code.NOT_FOUND, f"album {folder} is not a folder")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
-    if not files:
         raise GoodnoiseError(
-            Code.NOT_FOUND, f"album {folder} holds no photos ({', '.join(sorted(_SUFFIXES))})"
+            Code.NOT_FOUND, f"album {folder} is not a folder; name one with photos of the owner"
         )
+    with storage_errors(folder, setting="--album"):
+        files = list(photos_in(folder))
+    if not files:
+        raise GoodnoiseError(Code.NOT_FOUND, f"album {folder} holds no photos ({', '.join(PHOTO_SUFFIXES)})")
     return album_from((read_photo(path) for path in files), recognisers, detector, name=f"album {folder}")
 
 
@@ -73,8 +78,11 @@ def album_from(
     faces = []
     for photo in photos:
         found = detector.find(photo.pixels)
-        if found:
+        if found and found[0].box[2] >= SMALLEST_FACE:
             faces.append(embed(photo.pixels, found[0], recognisers))
     if not faces:
-        raise GoodnoiseError(Code.NO_FACE, f"no photo of {name} holds a face")
+        raise GoodnoiseError(
+            Code.NO_FACE,
+            f"no photo of {name} holds a face of {SMALLEST_FACE} pixels or more; give others of the owner",
+        )
     return album_of(faces)

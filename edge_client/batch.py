@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,17 +14,18 @@ from typing import Any
 
 from edge_client.album import Album
 from edge_client.devicenets import DeviceNets
-from edge_client.photos import SUFFIXES, output_path, read_photo, write_atomic
+from edge_client.folders import PHOTO_SUFFIXES, REPORT_SUFFIXES, photos_in
+from edge_client.journal import JOURNAL, Entry, Journal
+from edge_client.photos import output_path, read_content, read_photo, write_atomic
 from edge_client.protect import Outcome, Progress, ProtectOptions, protect
 from edge_client.report import outcome_to_dict, report_picture
 from shared.bundle import sha256_hex
 from shared.errors import Code, GoodnoiseError
+from shared.files import storage_errors
 
 __all__ = ["JOURNAL", "Batch", "Item", "Result", "find_photos", "run_batch"]
 
-# Kept beside the results: which photo, with which settings, became which file.
-JOURNAL = ".goodnoise.jsonl"
-PHOTO_SUFFIXES = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,57 +63,64 @@ class Batch:
 
 
 def find_photos(paths: Sequence[Path], out: Path | None) -> list[Item]:
-    """The photos that paths name, folders searched through, in a fixed order.
+    """The photos that paths name, folders searched through, in a fixed order, each once.
 
-    Below `out` the folders' structure is kept. Hidden files and earlier results are passed over.
+    Below `out` the folders' structure is kept. Hidden files, earlier results and what lies below `out` are
+    passed over, unless they are named themselves.
 
     Raises:
         GoodnoiseError: NOT_FOUND for a path that does not exist or a folder without photos; INVALID_INPUT
-            when two photos would have one result.
+            when a path is neither file nor folder, cannot be looked at, or when two photos would have one
+            result.
     """
-    items: list[Item] = []
+    items: dict[tuple[Path, Path | None], Item] = {}
     for path in paths:
-        if path.is_dir():
-            inside = list(_photos_below(path, out))
-            if not inside:
-                raise GoodnoiseError(
-                    Code.NOT_FOUND, f"folder {path} holds no photos ({', '.join(PHOTO_SUFFIXES)})"
-                )
-            items += [Item(p, None if out is None else out / p.parent.relative_to(path)) for p in inside]
-        elif path.exists():
-            items.append(Item(path, out))
-        else:
-            raise GoodnoiseError(Code.NOT_FOUND, f"{path} does not exist")
-    _refuse_collisions(items)
-    return items
+        try:
+            found = _items(path, out)
+        except OSError as error:
+            raise GoodnoiseError(
+                Code.INVALID_INPUT, f"{path} cannot be looked at ({error.strerror}); name another path"
+            ) from error
+        for item in found:
+            # By place and name: two links to one photo are two names with two results.
+            items.setdefault((item.source.parent.resolve() / item.source.name, item.folder), item)
+    _refuse_collisions(list(items.values()))
+    return list(items.values())
 
 
-def _photos_below(folder: Path, out: Path | None) -> Iterator[Path]:
-    results = out.resolve() if out is not None else None
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if hidden or path.suffix.lower() not in PHOTO_SUFFIXES or not path.is_file():
-            continue
-        if ".protected" in path.suffixes or path.name.endswith(".report.png"):
-            continue
-        inside_out = results is not None and results != folder.resolve() and results in path.resolve().parents
-        if not inside_out:
-            yield path
+def _items(path: Path, out: Path | None) -> list[Item]:
+    if path.is_dir():
+        inside = [photo for photo in photos_in(path, below=True) if not _among_results(photo, path, out)]
+        if not inside:
+            raise GoodnoiseError(
+                Code.NOT_FOUND, f"folder {path} holds no photos ({', '.join(PHOTO_SUFFIXES)})"
+            )
+        return [Item(p, None if out is None else out / p.parent.relative_to(path)) for p in inside]
+    if not path.exists():
+        raise GoodnoiseError(Code.NOT_FOUND, f"{path} does not exist; check the path")
+    if not path.is_file():
+        raise GoodnoiseError(Code.INVALID_INPUT, f"{path} is neither a file nor a folder; name a photo")
+    return [Item(path, out)]
+
+
+def _among_results(photo: Path, folder: Path, out: Path | None) -> bool:
+    if out is None or out.resolve() == folder.resolve():
+        return False  # where the results' folder is the photos' own, each is refused, with a reason
+    return out.resolve() in photo.resolve().parents
 
 
 def _refuse_collisions(items: Sequence[Item]) -> None:
-    seen: dict[tuple[Path | None, str], Path] = {}
+    seen: dict[tuple[Path, str], Path] = {}
     for item in items:
         if item.folder is None:
             continue
-        key = (item.folder, item.source.name.lower())
-        if key in seen and seen[key].resolve() != item.source.resolve():
+        first = seen.setdefault((item.folder, item.source.name), item.source)
+        if first is not item.source:
             raise GoodnoiseError(
                 Code.INVALID_INPUT,
-                f"{seen[key]} and {item.source} would both become {item.folder / item.source.name}; "
+                f"{first} and {item.source} would both become {item.folder / item.source.name}; "
                 "protect them into two folders",
             )
-        seen[key] = item.source
 
 
 def run_batch(
@@ -127,57 +137,76 @@ def run_batch(
         progress: called for each photo with its number; gives the photo's own progress.
     """
     digest = _digest(batch)
+    journals: dict[Path, Journal] = {}
     for number, item in enumerate(items):
-        tell = progress(number, item) if progress else None
-        try:
-            yield _one(item, batch, digest, tell)
-        except GoodnoiseError as error:
-            yield Result(item.source, None, None, error)
+        yield _result(item, batch, digest, journals, progress(number, item) if progress else None)
 
 
-def _one(item: Item, batch: Batch, digest: str, tell: Progress | None) -> Result:
-    data = _read(item.source)
-    photo = read_photo(data, name=item.source.name)
-    folder = item.folder or item.source.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    earlier = _journalled(folder, item.source.name, sha256_hex(data), digest)
+def _result(
+    item: Item, batch: Batch, digest: str, journals: dict[Path, Journal], tell: Progress | None
+) -> Result:
+    try:
+        return _one(item, batch, digest, journals, tell)
+    except GoodnoiseError as error:
+        # A copy: the error's traceback holds the photo, and there may be thousands.
+        failure = GoodnoiseError(error.code, error.message, error.details)
+    except MemoryError:
+        failure = GoodnoiseError(
+            Code.EXHAUSTED, f"{item.source.name} needs more memory than there is; save it smaller"
+        )
+    except Exception as error:  # a fault of this program must not cost the other photos
+        _log.exception("a photo could not be protected")
+        reason = f"{type(error).__name__}: {error}"
+        failure = GoodnoiseError(
+            Code.INTERNAL, f"{item.source.name} could not be protected ({reason}); report it"
+        )
+    return Result(item.source, None, None, failure)
+
+
+def _one(
+    item: Item, batch: Batch, digest: str, journals: dict[Path, Journal], tell: Progress | None
+) -> Result:
+    name, folder = item.source.name, item.folder or item.source.parent
+    data = read_content(item.source)
+    sha256 = sha256_hex(data)
+    photo = read_photo(data, name=name)
+    _require_writable(folder)
+    if folder not in journals:
+        journals[folder] = Journal(folder)
+    journal = journals[folder]
+    earlier = journal.finished(name, sha256, digest)
     if earlier is not None:
-        return Result(item.source, folder / earlier["output"], earlier["report"], resumed=True)
-    known = _is_own_result(folder, output_path(item.source, item.folder, photo.format, overwrite=True))
-    target = output_path(item.source, item.folder, photo.format, overwrite=batch.overwrite or known)
+        return Result(item.source, folder / earlier.output, earlier.report, resumed=True)
+    target = output_path(item.source, item.folder, photo.format, overwrite=True)
+    overwrite = batch.overwrite or journal.wrote(target.name, sha256)
+    output_path(item.source, item.folder, photo.format, overwrite=overwrite)  # refuses before the work
     outcome = protect(photo, batch.nets, batch.options, album=batch.album, progress=tell)
     report = outcome_to_dict(outcome, bundle=batch.nets.version)
-    write_atomic(target, outcome.data, overwrite=batch.overwrite or known)
+    # The photo comes last: where it lies, everything about it does.
     if batch.with_report:
         write_report(target, outcome, report)
-    _journal(
-        folder,
-        {
-            "source": item.source.name,
-            "sha256": sha256_hex(data),
-            "settings": digest,
-            "output": target.name,
-            "output_sha256": sha256_hex(outcome.data),
-            "report": report,
-        },
-    )
+    journal.note(Entry(name, sha256, digest, target.name, sha256_hex(outcome.data), report))
+    write_atomic(target, outcome.data, overwrite=overwrite)
     return Result(item.source, target, report)
+
+
+def _require_writable(folder: Path) -> None:
+    """Find out before the work, not after it."""
+    with storage_errors(folder, setting="-o"):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise GoodnoiseError(
+            Code.PERMISSION, f"results may not be written to {folder}; give another folder with -o"
+        )
 
 
 def write_report(target: Path, outcome: Outcome, report: dict[str, Any]) -> None:
     """The JSON report and the picture, beside a result."""
-    text = json.dumps(report, indent=1).encode() + b"\n"
-    write_atomic(target.with_name(target.name + ".report.json"), text, overwrite=True)
+    text = json.dumps(report, indent=1, allow_nan=False).encode() + b"\n"
     buffer = io.BytesIO()
     report_picture(outcome).save(buffer, "PNG")
-    write_atomic(target.with_name(target.name + ".report.png"), buffer.getvalue(), overwrite=True)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise GoodnoiseError(Code.INVALID_INPUT, f"{path} cannot be read: {error.strerror}") from error
+    for suffix, content in zip(REPORT_SUFFIXES, (text, buffer.getvalue()), strict=True):
+        write_atomic(target.with_name(target.name + suffix), content, overwrite=True)
 
 
 def _digest(batch: Batch) -> str:
@@ -194,48 +223,3 @@ def _digest(batch: Batch) -> str:
         "options": repr(asdict(batch.options)),
     }
     return sha256_hex(json.dumps(settings, sort_keys=True).encode())
-
-
-def _entries(folder: Path) -> Iterator[dict[str, Any]]:
-    try:
-        lines = (folder / JOURNAL).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # a line cut off by a crash: the photo is done again
-        if isinstance(entry, dict) and {
-            "source",
-            "sha256",
-            "settings",
-            "output",
-            "output_sha256",
-            "report",
-        } <= set(entry):
-            yield entry
-
-
-def _journalled(folder: Path, name: str, source: str, settings: str) -> dict[str, Any] | None:
-    for entry in _entries(folder):
-        same = (entry["source"], entry["sha256"], entry["settings"]) == (name, source, settings)
-        if same and _unchanged(folder / entry["output"], entry["output_sha256"]):
-            return entry
-    return None
-
-
-def _is_own_result(folder: Path, target: Path) -> bool:
-    return any(
-        entry["output"] == target.name and _unchanged(target, entry["output_sha256"])
-        for entry in _entries(folder)
-    )
-
-
-def _unchanged(path: Path, sha256: str) -> bool:
-    return path.is_file() and sha256_hex(path.read_bytes()) == sha256
-
-
-def _journal(folder: Path, entry: dict[str, Any]) -> None:
-    with (folder / JOURNAL).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry, sort_keys=True) + "\n")

@@ -14,13 +14,15 @@ from edge_client.recognisers import Recogniser
 from shared.faces.detect import Detector, Face
 from shared.faces.frames import crop
 
-__all__ = ["CONDITIONS", "Anchors", "Condition", "Verdict", "embed", "find_again", "judge"]
+__all__ = ["CONDITIONS", "SMALLEST_FACE", "Anchors", "Condition", "Verdict", "embed", "find_again", "judge"]
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 # For each recogniser, by name, what a face is compared with: float32 K D.
 Anchors = Mapping[str, Floats]
 
+# A face whose box is narrower than this, in pixels, is left alone: recognisers see noise in it.
+SMALLEST_FACE = 20
 # A face is looked for again on a copy of its surroundings with at most this long side, in pixels.
 _SEARCH_SIDE = 640
 # How far a face found again may have moved, and how much its width may have changed, as shares of the width.

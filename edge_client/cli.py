@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,9 +39,14 @@ ADVICE = (
     "owner help most (--album DIR); --budget strong goes on with changes that can be seen."
 )
 
+INTERRUPTED = "goodnoise: interrupted; what is done is kept, and the same command goes on from there"
+
 Paths = Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.", show_default=False)]
 Out = Annotated[
-    Path | None, typer.Option("-o", "--out", help="Folder for the results; else beside each photo.")
+    Path | None,
+    typer.Option(
+        "-o", "--out", help="Folder for the results; else beside each photo. What lies in it is no input."
+    ),
 ]
 AlbumOption = Annotated[
     Path | None,
@@ -79,7 +86,7 @@ def protect(
             help="How much may be sent: pull (nothing made from the photo) or off (contact no cloud)."
         ),
     ] = "pull",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="On one machine the same seed gives the same file.")] = 0,
     profile: Profile = "full",
     as_json: Json = False,
     report: Annotated[
@@ -117,19 +124,31 @@ def protect(
         nets = load_nets(bundle, threads=threads)
         owner = read_album(album, nets.recognisers, nets.detector) if album else None
         batch = Batch(nets, options, owner, with_report=report, overwrite=overwrite)
-        results = []
-        with _bar(len(items)) as bar:
+        results, interrupted = _run(run_batch, items, batch)
+        if as_json:
+            photos = [_result_to_dict(result) for result in results]
+            _print_json({"bundle": nets.version, "interrupted": interrupted, "photos": photos})
+        else:
+            _out.print(results_table(results))
+        code = Exit.INTERRUPTED if interrupted else exit_of_results(results)
+        if interrupted:
+            _err.print(INTERRUPTED)
+        if code is Exit.STILL_MATCHES and not as_json:
+            _err.print(ADVICE)
+    raise typer.Exit(code)
+
+
+def _run(run_batch: Any, items: Any, batch: Any) -> tuple[list[Any], bool]:  # noqa: ANN401 - batch's types
+    """Results as far as they came, and whether the user interrupted the run."""
+    results: list[Any] = []
+    with _bar(len(items)) as bar:
+        try:
             for result in run_batch(items, batch, progress=bar.photo):
                 results.append(result)
                 bar.advance()
-        if as_json:
-            _print_json({"bundle": nets.version, "photos": [_result_to_dict(r) for r in results]})
-        else:
-            _out.print(results_table(results))
-            if exit_of_results(results) is Exit.STILL_MATCHES and not as_json:
-                _err.print(ADVICE)
-        code = exit_of_results(results)
-    raise typer.Exit(code)
+        except KeyboardInterrupt:
+            return results, True
+    return results, False
 
 
 @app.command(epilog=EXIT_HELP)
@@ -217,9 +236,9 @@ def bundle_show(as_json: Json = False) -> None:
             return
         _out.print(bundle_table(bundle.manifest))
         for hint in bundle.manifest.hints:
-            _out.print(f"hint {hint.name}: {hint.kind}, {hint.trained_on}")
+            _out.print(f"hint {hint.name}: {hint.kind}, {hint.trained_on}", markup=False)
         for name, value in bundle.manifest.scores.items():
-            _out.print(f"score {name}: {value}")
+            _out.print(f"score {name}: {value}", markup=False)
         if bundle.manifest.accepted_licences:
             _out.print(
                 f"unclear licences accepted by the operator: {', '.join(bundle.manifest.accepted_licences)}"
@@ -249,6 +268,10 @@ def agent(
 
 def main() -> None:
     """Entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # The name of a file can hold what the terminal's encoding cannot.
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 
@@ -259,7 +282,9 @@ class _Bar:
         self._progress, self._overall, self._current = progress, overall, current
 
     def photo(self, number: int, item: Any) -> Any:  # noqa: ANN401 - batch's types, imported on use
-        name = item.source.name
+        from edge_client.tables import shown
+
+        name = shown(item.source.name)
 
         def tell(stage: str, done: int, total: int) -> None:
             self._progress.update(
@@ -296,15 +321,28 @@ def _errors(as_json: bool) -> Iterator[None]:
     except GoodnoiseError as error:
         if as_json:
             _print_json({"error": {"code": str(error.code), "message": error.message}})
-        _err.print(f"goodnoise: {error.message}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(exit_of_error(error.code)) from error
+        message = "".join(letter if letter.isprintable() else "?" for letter in error.message)
+        _err.print(f"goodnoise: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(exit_of_error(error)) from error
     except KeyboardInterrupt as error:
-        _err.print("goodnoise: interrupted; what is done is kept, and the same command goes on from there")
+        if as_json:
+            _print_json({"error": {"code": str(Code.CANCELLED), "message": INTERRUPTED}})
+        _err.print(INTERRUPTED)
         raise typer.Exit(Exit.INTERRUPTED) from error
+    except BrokenPipeError:
+        raise  # nobody reads on
+    except Exception as error:
+        # Python's own exit code for a fault is 1, which here says that a face still matches.
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}"
+        if as_json:
+            _print_json({"error": {"code": str(Code.INTERNAL), "message": reason}})
+        _err.print(f"goodnoise: a fault of this program ({reason}); report it", markup=False, highlight=False)
+        raise typer.Exit(Exit.FAILED) from error
 
 
 def _print_json(value: Any) -> None:  # noqa: ANN401 - any JSON
-    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def _result_to_dict(result: Any) -> dict[str, Any]:  # noqa: ANN401 - batch's Result, imported on use
@@ -338,7 +376,8 @@ def _bundle(cloud: str | None, ca: Path | None, level: str, profile: str) -> Any
         try:
             fetch(cloud, store, profile=_profile(profile), ca=ca)
         except GoodnoiseError as error:
-            if error.code not in (Code.UNAVAILABLE, Code.DEADLINE) or store.usable() is None:
+            # What is installed works whatever is wrong with the cloud; a bad address is the user's to mend.
+            if error.code is Code.INVALID_INPUT or store.usable() is None:
                 raise
             _err.print(f"goodnoise: {error.message}", markup=False, highlight=False)
             age = store.current().age.days

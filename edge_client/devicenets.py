@@ -10,10 +10,13 @@ import numpy.typing as npt
 
 from edge_client.recognisers import Recogniser, load_recogniser
 from edge_client.store import InstalledBundle
+from shared.bundle import Hint
 from shared.errors import Code, GoodnoiseError
 from shared.faces.detect import Detector
 
 __all__ = ["DeviceNets", "load_nets"]
+
+_FRAME, _SHAPE = "arcface112", (3, 112, 112)
 
 
 @dataclass(frozen=True)
@@ -55,26 +58,28 @@ def load_nets(bundle: InstalledBundle, *, threads: int = 0) -> DeviceNets:
         for role in ("surrogate", "checker")
     }
     detector = manifest.with_role("detector")[0]
-    universals = [_universal(bundle.read(hint.object_name), hint.name) for hint in manifest.hints]
+    universals = [_universal(bundle.read(hint.object_name), hint) for hint in manifest.hints]
     return DeviceNets(
         manifest.version,
         manifest.profile,
         Detector(bundle.read(detector.object_name)),
         members["surrogate"],
         members["checker"],
-        np.stack(universals) if universals else np.zeros((0, 3, 112, 112), np.float32),
+        np.stack(universals) if universals else np.zeros((0, *_SHAPE), np.float32),
     )
 
 
-def _universal(content: bytes, name: str) -> npt.NDArray[np.float32]:
+def _universal(content: bytes, hint: Hint) -> npt.NDArray[np.float32]:
     try:
-        levels = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise GoodnoiseError(Code.CORRUPT, f"hint {name} cannot be read; run 'goodnoise update'") from error
-    if levels.dtype != np.int8 or levels.shape != (3, 112, 112):
+        levels = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except Exception as error:  # numpy answers a damaged header with almost any exception
+        raise GoodnoiseError(
+            Code.CORRUPT, f"hint {hint.name} cannot be read; run 'goodnoise update'"
+        ) from error
+    if levels.dtype != np.int8 or levels.shape != _SHAPE or hint.frame != _FRAME:
         raise GoodnoiseError(
             Code.CORRUPT,
-            f"hint {name} is {levels.dtype} of shape {levels.shape}, expected int8 of shape (3, 112, 112); "
-            "run 'goodnoise update'",
+            f"hint {hint.name} is {levels.dtype} of shape {levels.shape} in frame {hint.frame!r}, expected "
+            f"int8 of shape {_SHAPE} in {_FRAME!r}; run 'goodnoise update'",
         )
     return np.asarray(levels, np.float32) / np.float32(255.0)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_client.album import Album
-from edge_client.check import Anchors, Verdict, embed, judge
+from edge_client.check import SMALLEST_FACE, Anchors, Verdict, embed, judge
 from edge_client.cloak import Cloak, CloakSettings, make_cloak
 from edge_client.compose import Piece, compose
 from edge_client.devicenets import DeviceNets
@@ -29,9 +29,6 @@ __all__ = ["FaceReport", "Outcome", "Progress", "ProtectOptions", "check_pair", 
 Pixels = npt.NDArray[np.uint8]
 # Called with what is being done, how much of it is done, and of how much. May raise to stop the work.
 Progress = Callable[[str, int, int], None]
-
-# A face whose box is narrower than this, in pixels, is left alone: recognisers see noise in it.
-SMALLEST_FACE = 20
 
 
 @dataclass(frozen=True)

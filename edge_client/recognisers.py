@@ -20,6 +20,12 @@ __all__ = ["GradientOracle", "Recogniser", "load_recogniser"]
 
 Floats = npt.NDArray[np.float32]
 
+# Inputs and outputs of a bundle's graphs, by role.
+_GRAPHS = {
+    "surrogate": ({"face", "anchors", "weights"}, {"loss", "gradient", "embedding"}),
+    "checker": ({"face"}, {"embedding"}),
+}
+
 
 @dataclass(frozen=True)
 class Recogniser:
@@ -106,7 +112,8 @@ def load_recogniser(member: Member, graph: bytes, *, threads: int = 0) -> Recogn
         threads: threads for one call; 0 for as many as there are cores.
 
     Raises:
-        GoodnoiseError: CORRUPT when ONNX Runtime refuses the graph.
+        GoodnoiseError: CORRUPT when ONNX Runtime refuses the graph, or when it is another graph than the role
+            and the card say.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or os.cpu_count() or 1
@@ -120,7 +127,23 @@ def load_recogniser(member: Member, graph: bytes, *, threads: int = 0) -> Recogn
             Code.CORRUPT,
             f"the graph of {member.card.name} cannot be loaded; run 'goodnoise update' to fetch it again",
         ) from error
+    _check_graph(member, session)
     return Recogniser(member.card, member.role, member.margin, session)
+
+
+def _check_graph(member: Member, session: ort.InferenceSession) -> None:
+    """Refuse a graph that would fail, or answer something else, at the first photo."""
+    wanted = _GRAPHS["surrogate" if member.role == "surrogate" else "checker"]
+    names = ({i.name for i in session.get_inputs()}, {o.name for o in session.get_outputs()})
+    size = next((o.shape[-1] for o in session.get_outputs() if o.name == "embedding" and o.shape), None)
+    if names != wanted or (isinstance(size, int) and size != member.card.embedding):
+        shown = [", ".join(sorted(group)) for group in names]
+        raise GoodnoiseError(
+            Code.CORRUPT,
+            f"the graph of {member.card.name} takes {shown[0]} and gives {shown[1]} (embedding of {size}), "
+            f"which is no {member.role} of embedding {member.card.embedding}; run 'goodnoise update', or "
+            "tell the cloud's operator",
+        )
 
 
 def _unit(vectors: Floats) -> Floats:

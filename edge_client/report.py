@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import cv2
@@ -26,28 +27,38 @@ _BEFORE, _SAFE, _MATCH = (150, 158, 170), (38, 132, 92), (196, 62, 48)
 
 
 def face_to_dict(face: FaceReport) -> dict[str, Any]:
-    """One face as JSON values. Similarities are rounded to 4 places, which is beyond what they mean."""
+    """One face as JSON values.
+
+    Similarities are rounded to 4 places, which is beyond what they mean. JSON knows no infinity: `psnr_db` is
+    null where nothing changed, a similarity where the recogniser gave no number.
+    """
     return {
         "box": list(face.box),
         "anchor": face.anchor,
         "budget": face.budget,
         "levels": face.levels,
-        "psnr_db": round(face.psnr_db, 2),
-        "ssim": round(face.ssim, 4),
+        "psnr_db": _number(face.psnr_db, 2),
+        "ssim": _number(face.ssim, 4),
+        "ms_ssim": _number(face.ms_ssim, 4),
+        "edge_change": _number(face.edge_change, 4),
         "protected": face.protected,
         "within_margin": face.passed,
         "recognisers": [_verdict_to_dict(verdict) for verdict in face.verdicts],
     }
 
 
+def _number(value: float, places: int) -> float | None:
+    return round(float(value), places) if math.isfinite(value) else None
+
+
 def _verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
     return {
         "recogniser": verdict.recogniser,
         "role": verdict.role,
-        "similarity_before": round(verdict.before, 4),
-        "similarity_after": round(verdict.after, 4),
-        "threshold": round(verdict.threshold, 4),
-        "target": round(verdict.target, 4),
+        "similarity_before": _number(verdict.before, 4),
+        "similarity_after": _number(verdict.after, 4),
+        "threshold": _number(verdict.threshold, 4),
+        "target": _number(verdict.target, 4),
         "protected": not verdict.matches,
     }
 
@@ -78,8 +89,8 @@ def report_picture(outcome: Outcome) -> Image.Image:
 
 
 def _face_row(outcome: Outcome, face: FaceReport) -> Image.Image:
-    panels = [_panel(image, face.box) for image in (outcome.original, outcome.saved)]
-    panels.append(_panel(_difference(outcome.original, outcome.saved), face.box))
+    before, after = (_surroundings(image, face.box) for image in (outcome.original, outcome.saved))
+    panels = [_panel(part) for part in (before, after, _difference(before, after))]
     titles = ("original", "protected", f"difference x {AMPLIFIED}")
     bars = _bars(face, 3 * _PANEL + 2 * _GAP)
     row = Image.new("RGB", (3 * _PANEL + 4 * _GAP, _PANEL + 3 * _GAP + 20 + bars.height), _PAPER)
@@ -97,13 +108,16 @@ def _difference(before: Pixels, after: Pixels) -> Pixels:
     return np.asarray(np.clip(amplified, 0, 255), np.uint8)
 
 
-def _panel(image: Pixels, box: tuple[int, int, int, int]) -> Image.Image:
-    """The face with room around it, fitted into a square panel."""
+def _surroundings(image: Pixels, box: tuple[int, int, int, int]) -> Pixels:
+    """The face with room around it, as much as the picture has."""
     left, top, width, height = box
     side = round(1.5 * max(width, height))
-    cx, cy = left + width // 2, top + height // 2
-    y0, x0 = max(0, cy - side // 2), max(0, cx - side // 2)
-    part = image[y0 : y0 + side, x0 : x0 + side]
+    x0, y0 = max(0, left + (width - side) // 2), max(0, top + (height - side) // 2)
+    return image[y0 : y0 + side, x0 : x0 + side]
+
+
+def _panel(part: Pixels) -> Image.Image:
+    """A picture fitted into a square panel."""
     factor = _PANEL / max(part.shape[:2])
     size = (max(1, round(part.shape[1] * factor)), max(1, round(part.shape[0] * factor)))
     # Nearest when enlarging, so that the pixels shown are the file's own.
@@ -116,7 +130,8 @@ def _panel(image: Pixels, box: tuple[int, int, int, int]) -> Image.Image:
 def _bars(face: FaceReport, width: int) -> Image.Image:
     picture = Image.new("RGB", (width, 58 + 2 * _BAR_HEIGHT * len(face.verdicts)), _PAPER)
     draw = ImageDraw.Draw(picture)
-    cost = f"at most {face.levels:g} levels, {face.psnr_db:.1f} dB, SSIM {face.ssim:.3f} over the face box"
+    noise = f"{face.psnr_db:.1f} dB" if math.isfinite(face.psnr_db) else "no change"
+    cost = f"at most {face.levels:g} levels, {noise}, SSIM {face.ssim:.3f} over the face box"
     draw.text((0, 0), f"{cost}; compared with: {face.anchor}", fill=_INK, font=_font(14))
     draw.text(
         (0, 22),
@@ -134,6 +149,8 @@ def _bar(draw: ImageDraw.ImageDraw, verdict: Verdict, top: int, width: int) -> N
     low, high = (-1.0, 1.0) if verdict.threshold >= 0 else (-1.6, 0.0)
 
     def place(value: float) -> float:
+        if math.isnan(value):  # no number is no protection
+            value = high
         return start + length * (min(max(value, low), high) - low) / (high - low)
 
     draw.text((0, top + 2), f"{verdict.recogniser} ({verdict.role})", fill=_INK, font=_font(14))

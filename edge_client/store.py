@@ -183,6 +183,7 @@ class BundleStore:
                 Code.EXHAUSTED,
                 f"the bundle needs {count} bytes in {self.root} and {free} are free; "
                 f"free some, or choose another folder with {HOME_VARIABLE}",
+                {"resource": "disk"},
             )
 
     def refuse_rollback(self, manifest: Manifest) -> None:

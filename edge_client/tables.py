@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from edge_client.batch import Result
 from shared.bundle import Manifest
 
-__all__ = ["bundle_table", "faces_table", "results_table"]
+__all__ = ["bundle_table", "faces_table", "results_table", "shown"]
 
 _COLUMNS = (
     "photo",
@@ -32,14 +33,16 @@ def results_table(results: Sequence[Result]) -> Table:
     """A row for each photo, face and recogniser."""
     table = _empty("Protection")
     for result in results:
+        name = shown(result.source.name)
         if result.report is None:
-            message = result.error.message if result.error else ""
-            table.add_row(
-                result.source.name, "-", "-", "-", "-", "-", "-", f"[yellow]{message}[/]", "-", "-", "-"
-            )
+            message = shown(result.error.message) if result.error else ""
+            table.add_row(name, "-", "-", "-", "-", "-", "-", f"[yellow]{message}[/]", "-", "-", "-")
             continue
         seconds = "done before" if result.resumed else f"{sum(result.report['seconds'].values()):.1f}"
-        _add_faces(table, result.source.name, result.report["faces"], seconds)
+        _add_faces(table, name, result.report["faces"], seconds)
+        small = result.report["faces_too_small"]
+        if small:
+            table.add_row("", "-", "", "", "", "", "", f"{small} too small, left alone", "", "", "")
     return table
 
 
@@ -63,12 +66,12 @@ def bundle_table(manifest: Manifest) -> Table:
         threshold = "-" if card.threshold is None else f"{card.threshold.value:.3f}"
         origin = f"{card.origin.package} {card.origin.version}".strip()
         table.add_row(
-            card.name,
+            shown(card.name),
             member.role,
             threshold,
             f"{member.margin:.3f}",
-            origin,
-            card.licence.name,
+            shown(origin),
+            shown(card.licence.name),
             card.licence.redistribution,
         )
     return table
@@ -90,13 +93,26 @@ def _add_faces(table: Table, photo: str, faces: Sequence[dict[str, Any]], second
             table.add_row(
                 photo if first and number == 1 else "",
                 str(number) if first else "",
-                row["recogniser"],
+                shown(row["recogniser"]),
                 "checker (selected on)" if row["role"] == "checker" else row["role"],
-                f"{row['similarity_before']:.2f}",
-                f"{row['similarity_after']:.2f}",
-                f"{row['threshold']:.2f}",
+                _number(row["similarity_before"]),
+                _number(row["similarity_after"]),
+                _number(row["threshold"]),
                 verdict,
                 f"{face['levels']:g}" if first else "",
-                f"{face['psnr_db']:.1f} dB" if first else "",
+                _psnr(face["psnr_db"]) if first else "",
                 seconds if first and number == 1 else "",
             )
+
+
+def shown(text: str) -> str:
+    """Text from outside, such as a file's name, as it may stand in a table: nothing in it is a command."""
+    return escape("".join(letter if letter.isprintable() else "?" for letter in text))
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2f}"
+
+
+def _psnr(value: float | None) -> str:
+    return "same" if value is None else f"{value:.1f} dB"

@@ -76,6 +76,7 @@ def storage_errors(folder: Path, *, setting: str) -> Iterator[None]:
             raise GoodnoiseError(
                 Code.EXHAUSTED,
                 f"no space left for {folder}; free some, or choose another folder with {setting}",
+                {"resource": "disk"},
             ) from error
         code = Code.PERMISSION if error.errno in _REFUSED else Code.PRECONDITION
         raise GoodnoiseError(

@@ -137,7 +137,9 @@ def _explained(error: OSError, path: Path) -> GoodnoiseError:
             f"{path.name} exists already; give another folder with -o, or allow overwriting",
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return GoodnoiseError(Code.EXHAUSTED, f"no space left for {path.name}; free some and try again")
+        return GoodnoiseError(
+            Code.EXHAUSTED, f"no space left for {path.name}; free some and try again", {"resource": "disk"}
+        )
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return GoodnoiseError(
             Code.PERMISSION, f"{path.name} may not be written to its folder; give another one with -o"

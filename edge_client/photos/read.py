@@ -19,7 +19,7 @@ from edge_client.photos.orientation import upright
 from edge_client.photos.photo import Format, Photo, PngEncoding
 from shared.errors import Code, GoodnoiseError
 
-__all__ = ["MAX_PIXELS", "read_photo"]
+__all__ = ["MAX_PIXELS", "read_content", "read_photo"]
 
 MAX_PIXELS = 200_000_000
 MAX_FILE_BYTES = 1 << 30
@@ -42,7 +42,7 @@ def read_photo(source: Path | bytes, *, name: str | None = None, max_pixels: int
             the way out.
     """
     label = name or (source.name if isinstance(source, Path) else "the photo")
-    data = _content(source, label)
+    data = source if isinstance(source, bytes) else read_content(source, name=label)
     kind = sniff(data, label)
     with _explained(label):
         image = open_image(kind, data, label)
@@ -51,9 +51,13 @@ def read_photo(source: Path | bytes, *, name: str | None = None, max_pixels: int
         return _photo(kind, image, data, label)
 
 
-def _content(source: Path | bytes, name: str) -> bytes:
-    if isinstance(source, bytes):
-        return source
+def read_content(source: Path, *, name: str | None = None) -> bytes:
+    """A photo's file as it is; `name` is for messages, the path's own by default.
+
+    Raises:
+        GoodnoiseError: NOT_FOUND, PERMISSION, INVALID_INPUT, or EXHAUSTED when it is too large.
+    """
+    name = name or source.name
     try:
         if source.stat().st_size > MAX_FILE_BYTES:
             raise GoodnoiseError(

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from edge_client import batch
 from edge_client.batch import JOURNAL
 from edge_client.cli import app
 
@@ -188,8 +189,7 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(photos: Path, tmp_pat
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    journal = tmp_path / "out" / JOURNAL
-    while process.poll() is None and not (journal.exists() and journal.read_text().count("\n") == 1):
+    while process.poll() is None and not (tmp_path / "out" / "a.png").exists():
         pass
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
@@ -197,6 +197,121 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(photos: Path, tmp_pat
     assert [p.name for p in sorted((tmp_path / "out").iterdir())] == [JOURNAL, "a.png"]
     done = json.loads(goodnoise("protect", folder, "-o", tmp_path / "out", *FAST, "--json").stdout)["photos"]
     assert [photo["resumed"] for photo in done] == [True, False]
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_wherever_a_run_is_interrupted_the_next_goes_on(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """At the last step of a photo, before and after it is in its place; what is done is still printed."""
+    for name in ("a.png", "b.png"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes((photos / "astronaut.png").read_bytes())
+    write = batch.write_atomic
+
+    def interrupted(path: Path, data: bytes, *, overwrite: bool = False) -> None:
+        if path.name != "b.png" or moment == "after":
+            write(path, data, overwrite=overwrite)
+        if path.name == "b.png":
+            raise KeyboardInterrupt
+
+    command = ("protect", tmp_path / "in", "-o", tmp_path / "out", *FAST, "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "write_atomic", interrupted)
+        first = goodnoise(*command)
+    told = json.loads(first.stdout)
+    assert first.exit_code == 130
+    assert "the same command goes on" in first.stderr
+    assert told["interrupted"]
+    assert [Path(photo["source"]).name for photo in told["photos"]] == ["a.png"]
+    again = json.loads(goodnoise(*command).stdout)
+    assert [photo["resumed"] for photo in again["photos"]] == [True, moment == "after"]
+    assert not again["interrupted"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [JOURNAL, "a.png", "b.png"]
+
+
+@pytest.mark.zoo
+def test_results_of_other_photos_are_never_replaced_unasked(photos: Path, tmp_path: Path) -> None:
+    """Another photo of the same name, and one whose ending is corrected to an existing result's."""
+    other = Image.open(photos / "astronaut.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "one" / "me.png").write_bytes((photos / "astronaut.png").read_bytes())
+    other.save(tmp_path / "two" / "me.png")
+    other.convert("RGB").save(tmp_path / "two" / "me.bmp", "PNG")  # a PNG by its content
+    first = goodnoise("protect", tmp_path / "one" / "me.png", "-o", tmp_path / "out", *FAST, "--json")
+    kept = (tmp_path / "out" / "me.png").read_bytes()
+    assert first.exit_code in (0, 1)
+    for name in ("me.png", "me.bmp"):
+        result = goodnoise("protect", tmp_path / "two" / name, "-o", tmp_path / "out", *FAST)
+        assert result.exit_code == 2
+        assert "me.png exists already" in " ".join(result.stdout.split())
+        assert (tmp_path / "out" / "me.png").read_bytes() == kept
+
+
+@pytest.mark.zoo
+def test_an_unchanged_photo_is_checked_in_valid_json(photos: Path) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    result = goodnoise("check", photos / "astronaut.png", photos / "astronaut.png", "--json")
+    (face,) = json.loads(result.stdout, parse_constant=refuse)["faces"]
+    assert result.exit_code == 1
+    assert face["psnr_db"] is None
+    assert (face["ssim"], face["ms_ssim"], face["edge_change"]) == (1.0, 1.0, 0.0)
+
+
+@pytest.mark.zoo
+def test_names_that_a_terminal_would_take_for_commands_do_no_harm(photos: Path, tmp_path: Path) -> None:
+    for name in ("[red].png", "é [bold]x.png", "new\nline.png"):
+        (tmp_path / name).write_bytes((photos / "grey.jpg").read_bytes())
+    result = goodnoise("protect", tmp_path, "-o", tmp_path / "out", *FAST)
+    assert result.exit_code in (0, 1), result.stderr
+    assert "[red].png" in result.stdout
+    assert "new?line.png" in result.stdout
+
+
+@pytest.mark.zoo
+def test_a_fault_of_the_program_is_not_taken_for_a_verdict(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("somewhere")
+
+    monkeypatch.setattr("edge_client.protect.check_pair", faulty)
+    result = goodnoise("check", photos / "astronaut.png", photos / "astronaut.png", "--json")
+    assert result.exit_code == 5
+    assert json.loads(result.stdout)["error"]["code"] == "internal"
+    assert "report it" in result.stderr
+
+
+@pytest.mark.zoo
+def test_an_album_passes_over_hidden_files_and_results(photos: Path, tmp_path: Path) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    (album / "me.png").write_bytes((photos / "astronaut.png").read_bytes())
+    for name in ("._me.png", "me.protected.png"):
+        (album / name).write_bytes(b"nothing that can be read")
+    (album / "folder.jpg").mkdir()
+    result = goodnoise(
+        "protect", photos / "astronaut.png", "-o", tmp_path / "out", "--album", album, *FAST, "--json"
+    )
+    assert json.loads(result.stdout)["photos"][0]["faces"][0]["anchor"] == "album", result.stderr
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("content", [None, "noise"])
+def test_an_album_without_a_face_names_itself(
+    photos: Path, tmp_path: Path, noise_photo: np.ndarray, content: str | None
+) -> None:
+    (tmp_path / "album").mkdir()
+    if content:
+        Image.fromarray(noise_photo).save(tmp_path / "album" / "noise.png")
+    result = goodnoise("protect", photos / "astronaut.png", "--album", tmp_path / "album", *FAST)
+    assert result.exit_code == (3 if content else 2)
+    assert "album" in result.stderr
+    assert not list(photos.glob("*.protected.*"))
 
 
 def test_help_lists_the_exit_codes() -> None:
