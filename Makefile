@@ -27,6 +27,7 @@ check: .venv/.made proto-current
 # The device side in an environment of its own, where torch and onnx are absent.
 test-device: .venv-device/.made .venv/.made
 	.venv/bin/goodnoise-models fetch
+	.venv-device/bin/pip install --quiet --no-deps --force-reinstall .
 	.venv-device/bin/python -c "import importlib.util as u; assert not any(map(u.find_spec, ('torch', 'onnx', 'tflite')))"
 	.venv/bin/python tests/device/make_bundle.py --home .venv-device/home
 	GOODNOISE_HOME=.venv-device/home .venv-device/bin/python -m pytest tests/device -p no:cacheprovider
