@@ -21,6 +21,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 BIN = Path(sys.executable).parent
@@ -60,7 +61,7 @@ def main() -> None:
         call("goodnoise", "bundle", "show", env=environment)
         step("Protect the photos on the device")
         photos = protect([options.photos], options.out, address, environment, budget="auto")
-        again = [Path(photo["source"]) for photo in photos if not photo.get("protected")]
+        again = [Path(photo["source"]) for photo in photos if photo.get("faces") and not photo["protected"]]
         if again:
             step("Some still match at the default's largest change: go on, with changes that can be seen")
             stronger = protect(again, options.out, address, environment, budget="strong")
@@ -108,7 +109,11 @@ def cloud(bundles: Path, env: dict[str, str]) -> Iterator[str]:
             yield f"127.0.0.1:{wait_for(port_file, process)}"
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def wait_for(port_file: Path, process: subprocess.Popen[bytes]) -> str:
@@ -140,8 +145,8 @@ def protect(
     done = subprocess.run(  # noqa: S603
         [str(BIN / "goodnoise"), "protect", *arguments], env=env, check=False, stdout=subprocess.PIPE
     )
-    report: dict[str, Any] = json.loads(done.stdout)
-    if "photos" not in report:
+    report: dict[str, Any] = json.loads(done.stdout or b"{}")
+    if "photos" not in report or report.get("interrupted"):
         sys.exit(f"goodnoise protect ended with {done.returncode}")
     found: list[dict[str, Any]] = report["photos"]
     return found
@@ -152,7 +157,9 @@ def add_judge(photo: dict[str, Any]) -> None:
     import numpy as np
     import onnxruntime as ort
 
+    from edge_client.check import CONDITIONS, seen
     from edge_client.photos import read_photo
+    from edge_client.region import visible_box
     from models.store import default_store, load_card
     from shared.faces.detect import Detector
     from shared.faces.frames import FRAMES, crop
@@ -161,13 +168,15 @@ def add_judge(photo: dict[str, Any]) -> None:
     session = ort.InferenceSession(str(default_store() / f"{JUDGE}.onnx"), providers=["CPUExecutionProvider"])
     detector = Detector((default_store() / "yunet.onnx").read_bytes())
     before, after = (read_photo(Path(photo[key])).pixels for key in ("source", "output"))
-    originals, found = detector.find(before), detector.find(after)
+    found = {visible_box(before.shape, face): face for face in detector.find(before)}
     for row in photo["faces"]:
-        face = min(originals, key=lambda f: abs(f.box[0] - row["box"][0]) + abs(f.box[1] - row["box"][1]))
-        again = min(found or [face], key=lambda f: abs(f.box[0] - face.box[0]) + abs(f.box[1] - face.box[1]))
+        left, top, width, height = row["box"]
+        # One detector made both boxes; the nearest is the same.
+        wanted = np.array([left, top, left + width, top + height])
+        face = found[min(found, key=lambda box: int(np.abs(box - wanted).sum()))]
         one, two = (
-            session.run(["embedding"], {"face": crop(pixels, f.points(), FRAMES[card.frame])})[0]
-            for pixels, f in ((before, face), (after, again))
+            session.run(["embedding"], {"face": crop(pixels, one.points(), FRAMES[card.frame])})[0]
+            for pixels, one in ((before, face), seen(after, face, CONDITIONS[0], detector))
         )
         distance = float(np.linalg.norm(one - two))
         threshold = card.threshold.value if card.threshold else 0.0
@@ -201,9 +210,9 @@ def table(photos: list[dict[str, Any]]) -> Table:
         shown.add_column(column, no_wrap=True)
     shown.add_column("seconds", no_wrap=True)
     for photo in photos:
-        name = Path(photo["source"]).name
+        name = escape(Path(photo["source"]).name)
         if "error" in photo:
-            shown.add_row(name, "", photo["error"]["message"])
+            shown.add_row(name, "", escape(photo["error"]["message"]))
             continue
         for number, face in enumerate(photo["faces"], 1):
             for row in face["recognisers"]:
@@ -217,7 +226,7 @@ def table(photos: list[dict[str, Any]]) -> Table:
                     f"{row['threshold']:.2f}",
                     "[green]no match[/]" if row["protected"] else "[red]matches[/]",
                     f"{face['levels']:g}",
-                    f"{face['psnr_db']:.1f} dB",
+                    "same" if face["psnr_db"] is None else f"{face['psnr_db']:.1f} dB",
                     f"{sum(photo['seconds'].values()):.1f}" if number == 1 else "",
                 )
                 name = ""

@@ -14,7 +14,17 @@ from edge_client.recognisers import Recogniser
 from shared.faces.detect import Detector, Face
 from shared.faces.frames import crop
 
-__all__ = ["CONDITIONS", "SMALLEST_FACE", "Anchors", "Condition", "Verdict", "embed", "find_again", "judge"]
+__all__ = [
+    "CONDITIONS",
+    "SMALLEST_FACE",
+    "Anchors",
+    "Condition",
+    "Verdict",
+    "embed",
+    "find_again",
+    "judge",
+    "seen",
+]
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -96,8 +106,8 @@ def judge(
         conditions: what happens to the photo before a stranger sees it.
     """
     own = embed(before, face, recognisers)
-    seen = [embed(*_seen(after, face, condition, detector), recognisers) for condition in conditions]
-    return tuple(_verdict(r, own[r.name], [s[r.name] for s in seen], anchors[r.name]) for r in recognisers)
+    later = [embed(*seen(after, face, condition, detector), recognisers) for condition in conditions]
+    return tuple(_verdict(r, own[r.name], [s[r.name] for s in later], anchors[r.name]) for r in recognisers)
 
 
 def _verdict(recogniser: Recogniser, own: Floats, seen: Sequence[Floats], anchors: Floats) -> Verdict:
@@ -139,8 +149,15 @@ def find_again(pixels: Pixels, face: Face, detector: Detector) -> Face:
     )
 
 
-def _seen(pixels: Pixels, face: Face, condition: Condition, detector: Detector) -> tuple[Pixels, Face]:
-    """The surroundings of a face as a condition leaves them, and the face found in them again."""
+def seen(pixels: Pixels, face: Face, condition: Condition, detector: Detector) -> tuple[Pixels, Face]:
+    """The surroundings of a face as a condition leaves them, and the face found in them again.
+
+    Args:
+        pixels: the changed photo, uint8 H W 3.
+        face: where the face was in the original, of the same size.
+        condition: what happens to the photo.
+        detector: who looks for the face, see `find_again`.
+    """
     x0, y0, x1, y1 = _surroundings(pixels.shape, face)
     part = np.ascontiguousarray(pixels[y0:y1, x0:x1])
     if condition.quality:
