@@ -17,7 +17,7 @@ from edge_client.cli import app
 ACCEPTED = ("mobilefacenet-512", "mobilefacenet-192")
 
 
-def protect(photo: Path, cloud: str, home: Path, out: Path) -> dict[str, Any]:
+def protect(photo: Path, cloud: str, home: Path, out: Path, *more: str) -> dict[str, Any]:
     arguments = [
         "protect",
         str(photo),
@@ -30,6 +30,7 @@ def protect(photo: Path, cloud: str, home: Path, out: Path) -> dict[str, Any]:
         "--budget",
         "45dB",
         "--json",
+        *more,
     ]
     result = CliRunner().invoke(app, arguments, env={"GOODNOISE_HOME": str(home)})
     assert result.exit_code in (0, 1), result.stderr
@@ -47,6 +48,9 @@ def test_two_photos_send_the_same(
     Image.open(photos / "astronaut.png").convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
         other, quality=80
     )
+    (tmp_path / "many").mkdir()
+    for name in ("grey.jpg", "two.webp"):
+        (tmp_path / "many" / name).write_bytes((photos / name).read_bytes())
     recordings = []
     for number, photo in enumerate((photos / "astronaut.png", other)):
         for turn in ("first", "again"):  # with nothing installed, and with the bundle there
@@ -54,14 +58,23 @@ def test_two_photos_send_the_same(
             home = tmp_path / f"home-{number}"
             assert protect(photo, proxy.address, home, tmp_path / f"out-{number}-{turn}")["faces"]
             recordings.append((turn, proxy))
+    # Many photos, an album and a report are work of the device alone too.
+    proxy = record(cloud.address)
+    album = tmp_path / "album"
+    album.mkdir()
+    (album / "a-telling-name-too.png").write_bytes((photos / "astronaut.png").read_bytes())
+    protect(tmp_path / "many", proxy.address, home, tmp_path / "out-many", "--album", str(album), "--report")
+    recordings.append(("again", proxy))
     for turn in ("first", "again"):
-        one, two = (proxy for t, proxy in recordings if t == turn)
         # grpc-timeout counts down and :authority names the proxy's port; everything else must be equal.
         calls = [
-            [call.without("grpc-timeout", ":authority") for call in proxy.calls()] for proxy in (one, two)
+            [call.without("grpc-timeout", ":authority") for call in proxy.calls()]
+            for t, proxy in recordings
+            if t == turn
         ]
-        assert calls[0] == calls[1]
         assert calls[0]
+        for others in calls[1:]:
+            assert others == calls[0]
     sent = b"".join(proxy.raw() for _, proxy in recordings)
     for secret in (b"astronaut", b"telling", b"JFIF", b"PNG", b"Exif"):
         assert secret not in sent
