@@ -175,18 +175,20 @@ def _one(
         journals[folder] = Journal(folder)
     journal = journals[folder]
     earlier = journal.finished(name, sha256, digest)
-    if earlier is not None:
+    if earlier is not None and (not batch.with_report or _has_report(folder / earlier.output)):
         return Result(item.source, folder / earlier.output, earlier.report, resumed=True)
     target = output_path(item.source, item.folder, photo.format, overwrite=True)
     overwrite = batch.overwrite or journal.wrote(target.name, sha256)
     output_path(item.source, item.folder, photo.format, overwrite=overwrite)  # refuses before the work
     outcome = protect(photo, batch.nets, batch.options, album=batch.album, progress=tell)
     report = outcome_to_dict(outcome, bundle=batch.nets.version)
-    # The photo comes last: where it lies, everything about it does.
+    journal.note(Entry(name, sha256, digest, target.name, sha256_hex(outcome.data), report))
+    if overwrite:
+        for path in _report_paths(target):
+            path.unlink(missing_ok=True)  # it is of the result that is replaced
+    write_atomic(target, outcome.data, overwrite=overwrite)
     if batch.with_report:
         write_report(target, outcome, report)
-    journal.note(Entry(name, sha256, digest, target.name, sha256_hex(outcome.data), report))
-    write_atomic(target, outcome.data, overwrite=overwrite)
     return Result(item.source, target, report)
 
 
@@ -205,8 +207,16 @@ def write_report(target: Path, outcome: Outcome, report: dict[str, Any]) -> None
     text = json.dumps(report, indent=1, allow_nan=False).encode() + b"\n"
     buffer = io.BytesIO()
     report_picture(outcome).save(buffer, "PNG")
-    for suffix, content in zip(REPORT_SUFFIXES, (text, buffer.getvalue()), strict=True):
-        write_atomic(target.with_name(target.name + suffix), content, overwrite=True)
+    for path, content in zip(_report_paths(target), (text, buffer.getvalue()), strict=True):
+        write_atomic(path, content, overwrite=True)
+
+
+def _report_paths(target: Path) -> list[Path]:
+    return [target.with_name(target.name + suffix) for suffix in REPORT_SUFFIXES]
+
+
+def _has_report(target: Path) -> bool:
+    return all(path.exists() for path in _report_paths(target))
 
 
 def _digest(batch: Batch) -> str:

@@ -129,7 +129,7 @@ def protect(
             photos = [_result_to_dict(result) for result in results]
             _print_json({"bundle": nets.version, "interrupted": interrupted, "photos": photos})
         else:
-            _out.print(results_table(results))
+            _out.print(results_table(results, width=_out.width))
         code = Exit.INTERRUPTED if interrupted else exit_of_results(results)
         if interrupted:
             _err.print(INTERRUPTED)
@@ -177,7 +177,7 @@ def check(
         if as_json:
             _print_json({"protected": safe, "bundle": nets.version, "faces": faces})
         else:
-            _out.print(faces_table(faces))
+            _out.print(faces_table(faces, width=_out.width))
     raise typer.Exit(Exit.PROTECTED if safe else Exit.STILL_MATCHES)
 
 

@@ -77,6 +77,21 @@ def test_a_second_run_goes_on_from_the_first(album_folder: Path, tmp_path: Path)
 
 
 @pytest.mark.zoo
+def test_a_report_is_of_the_result_that_lies_there(photos: Path, tmp_path: Path) -> None:
+    """One that is missing is made up for; one of an earlier result goes with it."""
+    out = tmp_path / "out"
+    base = ("protect", photos / "astronaut.png", "-o", out, "--level", "off", "--json")
+    goodnoise(*base, "--budget", "45dB", "--report")
+    (out / "astronaut.png.report.png").unlink()
+    again = json.loads(goodnoise(*base, "--budget", "45dB", "--report").stdout)["photos"][0]
+    assert not again["resumed"]
+    assert (out / "astronaut.png.report.png").exists()
+    assert json.loads((out / "astronaut.png.report.json").read_text())["faces"] == again["faces"]
+    goodnoise(*base, "--budget", "44dB")
+    assert sorted(path.name for path in out.iterdir()) == [JOURNAL, "astronaut.png"]
+
+
+@pytest.mark.zoo
 def test_a_changed_setting_protects_anew(album_folder: Path, tmp_path: Path) -> None:
     base = ("protect", album_folder, "-o", tmp_path / "out", "--level", "off", "--json")
     goodnoise(*base, "--budget", "45dB")

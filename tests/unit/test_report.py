@@ -51,8 +51,8 @@ def strict(value):
     return json.loads(json.dumps(value), parse_constant=refuse)
 
 
-def text_of(table):
-    console = Console(file=io.StringIO(), width=200)
+def text_of(table, width=200):
+    console = Console(file=io.StringIO(), width=width)
     console.print(table)
     return console.file.getvalue()
 
@@ -117,18 +117,29 @@ def test_a_photos_name_stands_in_the_table_as_it_is(outcome, name):
     ).replace("\n", "")
     plain = "".join(c if c.isprintable() else "?" for c in name)
     assert plain in shown
-    assert f"{plain} is no photo" in shown
+    assert f"b: {plain} is no photo" in shown
     assert "\x1b" not in shown
 
 
 def test_the_results_table_says_what_was_left_alone_and_what_was_done_before(outcome):
     report = outcome_to_dict(outcome, bundle="7")
     shown = text_of(results_table([Result(Path("a.png"), None, report, resumed=True)]))
-    assert "1 too small, left alone" in shown
+    assert "1 too small" in shown
     assert "done before" in shown
     assert "checker (selected on)" in shown
     assert "no match" in shown
     assert "still matches" in shown
+
+
+def test_a_narrow_window_gets_fewer_columns_and_whole_words(outcome):
+    report = outcome_to_dict(outcome, bundle="7")
+    failed = GoodnoiseError(Code.INVALID_INPUT, "b.png is damaged or truncated; give an intact copy")
+    results = [Result(Path("holiday.png"), None, report), Result(Path("b.png"), None, None, failed)]
+    shown = text_of(results_table(results, width=80), width=80)
+    for word in ("holiday.png", "one", "still matches", "no match", "40.0 dB", "failed", failed.message):
+        assert word in shown
+    assert "selected on" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_the_bundles_table_names_every_network(make_bundle):
