@@ -88,6 +88,8 @@ def _face(face: FaceReport) -> edge_pb2.FaceResult:
         levels=face.levels,
         psnr_db=face.psnr_db,
         ssim=face.ssim,
+        ms_ssim=face.ms_ssim,
+        edge_change=face.edge_change,
         protected=face.protected,
         within_margin=face.passed,
         budget=face.budget,

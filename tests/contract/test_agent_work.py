@@ -181,6 +181,7 @@ def test_a_photo_comes_back_protected_as_the_library_would_do_it(stub, installed
     assert face.protected == all(r.protected for r in face.recognisers)
     assert report.protected == face.protected
     assert (face.anchor, 0 < face.levels <= 8, 30 < face.psnr_db < 50) == ("own photo", True, True)
+    assert (0.5 < face.ms_ssim < 1, 0 < face.edge_change < 1) == (True, True)
 
     options = ProtectOptions(parse_budget(BUDGET), seed=3)
     outcome = protect(read_photo(portrait), load_nets(installed.current(), threads=1), options)

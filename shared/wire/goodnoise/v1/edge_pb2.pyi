@@ -72,7 +72,7 @@ class RecogniserResult(_message.Message):
         ...
 
 class FaceResult(_message.Message):
-    __slots__ = ('box', 'recognisers', 'levels', 'psnr_db', 'protected', 'within_margin', 'ssim', 'budget', 'anchor')
+    __slots__ = ('box', 'recognisers', 'levels', 'psnr_db', 'protected', 'within_margin', 'ssim', 'budget', 'anchor', 'ms_ssim', 'edge_change')
     BOX_FIELD_NUMBER: _ClassVar[int]
     RECOGNISERS_FIELD_NUMBER: _ClassVar[int]
     LEVELS_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +82,8 @@ class FaceResult(_message.Message):
     SSIM_FIELD_NUMBER: _ClassVar[int]
     BUDGET_FIELD_NUMBER: _ClassVar[int]
     ANCHOR_FIELD_NUMBER: _ClassVar[int]
+    MS_SSIM_FIELD_NUMBER: _ClassVar[int]
+    EDGE_CHANGE_FIELD_NUMBER: _ClassVar[int]
     box: _containers.RepeatedScalarFieldContainer[int]
     recognisers: _containers.RepeatedCompositeFieldContainer[RecogniserResult]
     levels: float
@@ -91,8 +93,10 @@ class FaceResult(_message.Message):
     ssim: float
     budget: str
     anchor: str
+    ms_ssim: float
+    edge_change: float
 
-    def __init__(self, box: _Optional[_Iterable[int]]=..., recognisers: _Optional[_Iterable[_Union[RecogniserResult, _Mapping]]]=..., levels: _Optional[float]=..., psnr_db: _Optional[float]=..., protected: bool=..., within_margin: bool=..., ssim: _Optional[float]=..., budget: _Optional[str]=..., anchor: _Optional[str]=...) -> None:
+    def __init__(self, box: _Optional[_Iterable[int]]=..., recognisers: _Optional[_Iterable[_Union[RecogniserResult, _Mapping]]]=..., levels: _Optional[float]=..., psnr_db: _Optional[float]=..., protected: bool=..., within_margin: bool=..., ssim: _Optional[float]=..., budget: _Optional[str]=..., anchor: _Optional[str]=..., ms_ssim: _Optional[float]=..., edge_change: _Optional[float]=...) -> None:
         ...
 
 class ProtectReport(_message.Message):
