@@ -85,6 +85,7 @@ class Job(Generic[T]):
             self._reason = reason or _stopped()
         if self._future.cancel():
             self._work = None  # holds a photo
+            self.ended.set()
 
     def _tell(self, stage: str, done: int, total: int) -> None:
         if self._reason is not None:
