@@ -274,7 +274,7 @@ def role(judge: str, row: Row) -> str:
     """What a recogniser was to a row."""
     if judge in row.surrogates:
         return "white"
-    return "judge" if judge == "dlib-resnet" or row.surrogates else "grey"
+    return "grey" if judge in ALL else "judge"  # all three are in the ensemble of the hints
 
 
 def markdown(found: dict[str, Any]) -> Iterator[str]:
