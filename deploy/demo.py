@@ -194,7 +194,8 @@ def add_judge(photo: dict[str, Any]) -> None:
 
 def table(photos: list[dict[str, Any]]) -> Table:
     """A row for each photo, face and recogniser."""
-    shown = Table(title="Similarity to the original photo (dlib: minus the distance)", box=box.SIMPLE_HEAD)
+    title = "Similarity to the original photo (dlib: minus the distance)"
+    shown = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in (
         "photo",
         "face",

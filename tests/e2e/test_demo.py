@@ -56,7 +56,7 @@ def test_the_table_shows_every_photo_and_what_went_wrong(demo: ModuleType) -> No
     fine = photo_of(Path("[red].png"), Path("a"), [0, 0, 9, 9])
     fine["faces"][0]["recognisers"].append(
         {
-            "recogniser": "one",
+            "recogniser": "mobilefacenet-512",
             "role": "judge",
             "similarity_before": 1.0,
             "similarity_after": 0.1,
@@ -65,8 +65,16 @@ def test_the_table_shows_every_photo_and_what_went_wrong(demo: ModuleType) -> No
         }
     )
     broken = {"source": "b.png", "error": {"code": "invalid_input", "message": "b.png is [bold] damaged"}}
-    console = Console(file=io.StringIO(), width=200)
+    console = Console(file=io.StringIO(), width=110)
     console.print(demo.table([fine, broken]))
     text = console.file.getvalue()
-    for word in ("[red].png", "no match", "same", "b.png is [bold] damaged"):
+    for word in (
+        "[red].png",
+        "mobilefacenet-512",
+        "threshold",
+        "seconds",
+        "no match",
+        "same",
+        "b.png is [bold] damaged",
+    ):
         assert word in text
