@@ -49,7 +49,7 @@ class Condition:
     quality: int = 0
 
 
-# The saved file itself, and the hardest of `docs/measures`: a smaller copy at quality 75.
+# The saved file itself, and the hardest of the benchmark's: a smaller copy at quality 75.
 CONDITIONS: tuple[Condition, ...] = (Condition("saved"), Condition("shared", 0.75, 75))
 
 
