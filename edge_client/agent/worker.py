@@ -49,6 +49,7 @@ class Job(Generic[T]):
         self._future.add_done_callback(lambda _: self._on_loop(self._end, on_end))
         self._reason: GoodnoiseError | None = None
         self._step: Step | None = None
+        self._over = False
         self.told: Step | None = None
         self.ended = threading.Event()
 
@@ -65,7 +66,8 @@ class Job(Generic[T]):
 
     async def steps(self) -> AsyncIterator[Step]:
         """Each step, until the job has ended; a reader who is slow sees the latest only."""
-        while not self._future.done() or self._step is not None:
+        # The worker is done a moment before the loop has heard its last step: the loop's own word counts.
+        while not self._over or self._step is not None:
             await self._changed.wait()
             self._changed.clear()
             if self._step is not None:
@@ -99,6 +101,7 @@ class Job(Generic[T]):
 
     def _end(self, on_end: Callable[[Job[Any]], None]) -> None:
         on_end(self)
+        self._over = True
         self._changed.set()
 
     def _on_loop(self, call: Callable[..., None], *values: object) -> None:

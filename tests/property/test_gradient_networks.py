@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
@@ -71,6 +71,7 @@ def _network(layers: list[str], seed: int) -> onnx.ModelProto:
 
 @settings(max_examples=25, deadline=None)
 @given(layers=LAYERS, seed=st.integers(0, 2**32 - 1))
+@example(layers=["conv", "depthwise", "stride", "stride", "conv"], seed=136252)
 def test_the_gradient_predicts_small_changes_of_the_loss(layers: list[str], seed: int) -> None:
     session = _session(build_gradient_graph(_network(layers, seed), name="net"))
     rng = np.random.default_rng(seed)
@@ -83,7 +84,8 @@ def test_the_gradient_predicts_small_changes_of_the_loss(layers: list[str], seed
     direction = rng.standard_normal(face.shape)
     # Along a mix of the gradient and a random direction: neither hides an error of the other.
     direction = direction / np.linalg.norm(direction) + gradient / max(np.linalg.norm(gradient), 1e-12)
-    size = 2e-2
+    # Where the loss is steep (an embedding near zero before it is normalised) it bends soon as well: small steps.
+    size = 2e-2 / max(1.0, float(np.abs(gradient * direction).sum(axis=(1, 2, 3)).max()))
 
     def loss(share: float) -> np.ndarray:
         moved = (face + share * size * direction).astype(np.float32)
