@@ -84,7 +84,7 @@ def test_the_gradient_predicts_small_changes_of_the_loss(layers: list[str], seed
     direction = rng.standard_normal(face.shape)
     # Along a mix of the gradient and a random direction: neither hides an error of the other.
     direction = direction / np.linalg.norm(direction) + gradient / max(np.linalg.norm(gradient), 1e-12)
-    # Where the loss is steep (an embedding near zero before it is normalised) it bends soon as well: small steps.
+    # Where the loss is steep (an embedding near zero before it is normalised) it bends soon: small steps.
     size = 2e-2 / max(1.0, float(np.abs(gradient * direction).sum(axis=(1, 2, 3)).max()))
 
     def loss(share: float) -> np.ndarray:
