@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,6 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from cloud_server.exits import EXIT_HELP, command_errors
+
+if TYPE_CHECKING:
+    from cloud_server.hints.data import FaceSet
+    from models.store import Store
 
 __all__ = ["app"]
 
@@ -94,18 +98,110 @@ def train(
     Console().print(_figures(sidecar))
 
 
-def _train(given: dict[str, Any]) -> dict[str, Any]:
+@app.command(epilog=EXIT_HELP)
+def student(
+    faces: Annotated[
+        Path, typer.Option(help="Photos: one folder a person, or all in this folder.", show_default=False)
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="The student's .onnx file; card and figures go beside it.", show_default=False),
+    ],
+    name: Annotated[str, typer.Option(help="Its name in the zoo.")] = "student",
+    teacher: Annotated[str, typer.Option(help="The recogniser that stays in the cloud.")] = "sface",
+    body: Annotated[str, typer.Option(help="The recogniser it starts from.")] = "mobilefacenet-512",
+    data: Annotated[str, typer.Option(help="What the photos are, in words; devices show it.")] = "own photos",
+    people: Annotated[Path | None, typer.Option(help="File with the folders to use, one a line.")] = None,
+    per_person: Annotated[int | None, typer.Option(min=1, help="At most so many photos a person.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Batches; three seconds each on one core.")] = 1200,
+    batch: Annotated[int, typer.Option(min=2, help="Faces a batch.")] = 16,
+    rate: Annotated[float, typer.Option(min=1e-7, max=1.0, help="Learning rate at its highest.")] = 3e-4,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same student.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads; several help only on idle cores.")] = 1,
+    cache: Annotated[
+        Path | None, typer.Option(help="A .npz file that keeps what the detector found.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from an interrupted training.")] = False,
+) -> None:
+    """Train a student: a small surrogate with the input gradients of a recogniser that stays in the cloud.
+
+    Ctrl-C leaves a state beside the output; the same command with --resume goes on from there. 8 % of the
+    people are held out, and the figures on them go into its card. 'goodnoise-models add' brings it into the
+    zoo, 'goodnoise-cloud bundle build --surrogate' into a bundle.
+    """
+    given = dict(locals())
+    with command_errors(interrupted="interrupted; the same command with --resume goes on from here"):
+        figures = _student(given)
+    Console().print(_student_figures(figures))
+
+
+def _student(given: dict[str, Any]) -> dict[str, Any]:
+    from cloud_server.hints.nets import require_torch
+
+    require_torch("a student")
+    import torch
+
+    from cloud_server.hints.students.make import Wanted, make_student
+    from cloud_server.hints.students.training import Distillation
+    from models.store import Store, default_store
+
+    torch.set_num_threads(given["threads"])
+    settings = Distillation(**{key: given[key] for key in ("steps", "batch", "rate", "seed")})
+    wanted = Wanted(**{key: given[key] for key in ("name", "teacher", "body", "data")})
+    store = Store(default_store())
+    with _progress() as bar:
+        step = _Steps(bar)
+        return make_student(
+            given["out"],
+            wanted,
+            _faces(given, store, step),
+            settings,
+            store,
+            resume=given["resume"],
+            report=lambda done, total, losses: step(
+                "train", done, total, " ".join(f"{key} {value:.3f}" for key, value in losses.items())
+            ),
+        )
+
+
+def _student_figures(figures: dict[str, Any]) -> Table:
+    held = figures["held_out"]
+    table = Table(title=f"Against {figures['teacher']}, on {held['people']} people held out")
+    for column in ("network", "cosine of gradients", "equal signs", "similarity left by its attack"):
+        table.add_column(column)
+    for name, row in ((figures["body"], held["body"]), (figures["name"], held["student"])):
+        values = (row["gradient_cosine"], row["sign_agreement"], row["transfer"])
+        table.add_row(name, *(f"{value:.3f}" for value in values))
+    return table
+
+
+def _faces(given: dict[str, Any], store: Store, step: _Steps) -> FaceSet:
+    """The folder's faces, found and aligned."""
     import cv2
 
-    from cloud_server.hints.data import load_faces, people_of_file, select_pose
-    from cloud_server.hints.nets import default_backend, load_net
-    from cloud_server.hints.train import ENSEMBLE, Provenance, train_hint
-    from cloud_server.hints.universal import Training
-    from models.store import Store, default_store, load_card
+    from cloud_server.hints.data import load_faces, people_of_file
+    from models.store import load_card
     from shared.faces.detect import Detector
 
     # OpenCV 5 warns about a setting of its own that FaceDetectorYN makes.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    return load_faces(
+        given["faces"],
+        Detector(store.read(load_card("yunet"))),
+        people=people_of_file(given["people"]) if given["people"] else None,
+        per_person=given["per_person"],
+        cache=given["cache"],
+        progress=step,
+    )
+
+
+def _train(given: dict[str, Any]) -> dict[str, Any]:
+    from cloud_server.hints.data import select_pose
+    from cloud_server.hints.nets import default_backend, load_net
+    from cloud_server.hints.train import ENSEMBLE, Provenance, train_hint
+    from cloud_server.hints.universal import Training
+    from models.store import Store, default_store
+
     store = Store(default_store())
     names = tuple(given["ensemble"] or ENSEMBLE)
     backend = default_backend() if given["backend"] == "auto" else given["backend"]
@@ -113,14 +209,7 @@ def _train(given: dict[str, Any]) -> dict[str, Any]:
     with _progress() as bar:
         step = _Steps(bar)
         nets = [load_net(name, store, backend=backend, threads=given["threads"]) for name in names]
-        faces = load_faces(
-            given["faces"],
-            Detector(store.read(load_card("yunet"))),
-            people=people_of_file(given["people"]) if given["people"] else None,
-            per_person=given["per_person"],
-            cache=given["cache"],
-            progress=step,
-        )
+        faces = _faces(given, store, step)
         return train_hint(
             given["out"],
             select_pose(faces, given["pose"]),

@@ -19,7 +19,7 @@ from shared.attack.oracles import LossGradient, Oracle
 from shared.bundle import sha256_hex
 from shared.errors import Code, GoodnoiseError
 
-__all__ = ["Backend", "Net", "default_backend", "load_net"]
+__all__ = ["Backend", "Net", "default_backend", "load_net", "require_torch"]
 
 Floats = npt.NDArray[np.float32]
 Backend = Literal["onnx", "torch"]
@@ -109,6 +109,18 @@ def load_net(name: str, store: Store, *, backend: Backend = "onnx", threads: int
     return OnnxNet(
         name, sha256_hex(content), card.embedding, session(graph.SerializeToString(), threads=threads)
     )
+
+
+def require_torch(what: str) -> None:
+    """Refuse early where torch is not installed.
+
+    Raises:
+        GoodnoiseError: PRECONDITION naming what needs it.
+    """
+    if find_spec("torch") is None:
+        raise GoodnoiseError(
+            Code.PRECONDITION, f"{what} needs torch to be trained; pip install 'goodnoise[train]'"
+        )
 
 
 def _torch_net(name: str, content: bytes, threads: int) -> Net:
