@@ -1,1 +1,1 @@
-"""What a device may say of a photo at each wire level, as functions for both sides and for the leak gate."""
+"""What a wire level sends, as arithmetic: the device, the server and the leak attackers all call it."""

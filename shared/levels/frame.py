@@ -1,4 +1,4 @@
-"""A random start and a random frame, drawn anew for each call, between a face and what is said of it."""
+"""What hides a gradient's exact place: a random start within the budget, and a random affine frame."""
 
 from __future__ import annotations
 
@@ -10,65 +10,57 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["START_LEVELS", "RandomFrame", "random_start"]
+__all__ = ["RandomFrame", "random_start"]
 
 Floats = npt.NDArray[np.float32]
-
-START_LEVELS = 8.0
-_SIDE = 112
-_SCALE, _ROTATION, _SHIFT = 0.05, 3.0, 3.0  # deviations of log scale, of degrees, of pixels
+_SIZE = 112
+_LEVELS = 8.0
 
 
 def random_start(face: Floats, rng: np.random.Generator) -> Floats:
-    """The face with uniform noise within 8 levels, in [0,1].
+    """The face, float32 3 112 112 in [0,1], with uniform noise within 8 levels.
 
-    Similarity to oneself has no gradient at the photo itself, and one that begins elsewhere each time cannot
-    be compared bit by bit with the last.
-
-    Args:
-        face: float32 3 112 112 in [0,1].
-        rng: fresh for each call.
+    Similarity to oneself has no gradient at the photo itself.
     """
-    radius = START_LEVELS / 255.0
-    noise = rng.uniform(-radius, radius, face.shape).astype(np.float32)
-    return np.asarray(np.clip(face + noise, 0.0, 1.0), np.float32)
+    noise = rng.uniform(-_LEVELS, _LEVELS, face.shape).astype(np.float32) / np.float32(255)
+    return np.clip(face + noise, 0, 1)
 
 
 @dataclass(frozen=True)
 class RandomFrame:
-    """A small random similarity around the middle of the 112-pixel frame.
+    """A small affine move of the aligned face; it stays on the device.
 
     Args:
-        scale: factor of the size.
-        degrees: of rotation.
-        shift: pixels to the right and down.
+        matrix: from the ArcFace frame to the random one, 2 3.
     """
 
-    scale: float
-    degrees: float
-    shift: tuple[float, float]
+    matrix: npt.NDArray[np.float64]
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Scale e^N(0, 0.05), rotation N(0, 3 degrees), shift N(0, 3 pixels) each way."""
-        scale, degrees, right, down = rng.standard_normal(4).tolist()
-        return cls(math.exp(_SCALE * scale), _ROTATION * degrees, (_SHIFT * right, _SHIFT * down))
+        """Scale e^N(0, 0.05), rotation N(0, 3 degrees) and shift N(0, 3 pixels), around the middle."""
+        scale, angle = math.exp(rng.normal(0, 0.05)), math.radians(rng.normal(0, 3))
+        cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
+        turn = np.array([[cosine, -sine], [sine, cosine]])
+        middle = np.full(2, _SIZE / 2 - 0.5)
+        return cls(np.hstack([turn, (middle - turn @ middle + rng.normal(0, 3, 2))[:, None]]))
+
+    @classmethod
+    def identity(cls) -> Self:
+        """No move."""
+        return cls(np.eye(2, 3))
 
     def apply(self, image: Floats) -> Floats:
-        """An image 3 112 112 in this frame; beyond the edge it is mirrored."""
-        return self._warp(image, inverse=False, border=cv2.BORDER_REFLECT_101)
+        """An image, float32 3 112 112, in the random frame; its edge is repeated outwards."""
+        return _warped(image, self.matrix, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
 
     def undo(self, direction: Floats) -> Floats:
-        """A direction 3 112 112 of this frame in the plain one; 0 where this frame has none."""
-        return self._warp(direction, inverse=True, border=cv2.BORDER_CONSTANT)
+        """A direction of the random frame, float32 3 112 112, in the ArcFace frame; zero outside."""
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return _warped(direction, self.matrix, flags, cv2.BORDER_CONSTANT)
 
-    def _warp(self, image: Floats, *, inverse: bool, border: int) -> Floats:
-        if image.shape != (3, _SIDE, _SIDE):
-            raise ValueError(f"image has shape {image.shape}, expected (3, {_SIDE}, {_SIDE})")
-        centre = (_SIDE - 1) / 2
-        matrix = cv2.getRotationMatrix2D((centre, centre), self.degrees, self.scale)
-        matrix[:, 2] += np.array(self.shift)
-        flags = cv2.INTER_LINEAR | (cv2.WARP_INVERSE_MAP if inverse else 0)
-        source = np.ascontiguousarray(image.transpose(1, 2, 0), np.float32)
-        warped = cv2.warpAffine(source, matrix, (_SIDE, _SIDE), flags=flags, borderMode=border)
-        return np.ascontiguousarray(np.asarray(warped, np.float32).transpose(2, 0, 1))
+
+def _warped(image: Floats, matrix: npt.NDArray[np.float64], flags: int, border: int) -> Floats:
+    planes = np.ascontiguousarray(image.transpose(1, 2, 0))
+    moved = cv2.warpAffine(planes, matrix, (_SIZE, _SIZE), flags=flags, borderMode=border)
+    return np.ascontiguousarray(np.asarray(moved, np.float32).transpose(2, 0, 1))

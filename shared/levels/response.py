@@ -1,67 +1,52 @@
-"""Randomised response: the noise between what a photo says and what leaves the device.
+"""Randomised response: what is sent is sometimes false, so that one answer proves little.
 
-`epsilon` is that of local differential privacy: whatever the truth, an answer is at most e^epsilon times as
-likely as under another truth. 0 tells nothing; infinity is the truth itself, for measurements without noise.
+Warner 1965; for one of K values as in arXiv 1602.07387 (k-ary randomised response). Epsilon is that of local
+differential privacy: no value makes any answer more than e^epsilon times as likely as another value does.
+Repeated answers about one photo add up, so callers remember answers or keep a budget.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Bits", "fresh_generator", "randomise_bits", "randomise_choice", "truth_rate"]
+__all__ = ["fresh_generator", "keep_probability", "randomise_bits", "randomise_choice"]
 
 Bits = npt.NDArray[np.bool_]
 
 
 def fresh_generator() -> np.random.Generator:
-    """A generator seeded by the operating system; take a new one for each call to a cloud."""
+    """A generator seeded by the operating system: no two calls share what they draw."""
     return np.random.default_rng()
 
 
-def truth_rate(count: int, epsilon: float) -> float:
-    """How often k-ary randomised response over `count` values tells the truth.
+def keep_probability(count: int, epsilon: float) -> float:
+    """How often one of `count` values is sent as it is; `epsilon` may be infinite.
 
-    Source:
-        Kairouz, Oh and Viswanath, arXiv 1407.1338: e^eps / (e^eps + k - 1). A bit is the case of two values,
-        Warner 1965.
+    Raises:
+        ValueError: for fewer than two values or an epsilon below 0.
     """
-    if count < 1:
-        raise ValueError(f"count is {count}, expected 1 or more")
-    if not epsilon >= 0.0:
-        raise ValueError(f"epsilon is {epsilon}, expected 0 or more")
+    if count < 2 or not epsilon >= 0:
+        raise ValueError(f"count {count}, epsilon {epsilon}: expected 2 or more values and 0 or more")
     return 1.0 / (1.0 + (count - 1) * math.exp(-epsilon))
 
 
 def randomise_choice(value: int, count: int, *, epsilon: float, rng: np.random.Generator) -> int:
-    """One of `count` values: the true one at `truth_rate`, any other one equally often.
+    """One of 0 to count - 1: the value itself, or any of the others alike.
 
-    Args:
-        value: the truth, 0 to count - 1.
-        count: how many there are.
-        epsilon: of the answer.
-        rng: `fresh_generator()` where it protects anyone.
+    Raises:
+        ValueError: for a value outside, or bad settings.
     """
     if not 0 <= value < count:
         raise ValueError(f"value is {value}, expected 0 to {count - 1}")
-    truth, other = float(rng.random()), int(rng.integers(max(count - 1, 1)))
-    if truth < truth_rate(count, epsilon):
+    if rng.random() < keep_probability(count, epsilon):
         return value
-    return other if other < value else other + 1
+    return (value + int(rng.integers(1, count))) % count
 
 
-def randomise_bits(bits: npt.NDArray[Any], *, epsilon: float, rng: np.random.Generator) -> Bits:
-    """Bits of any shape, each kept at e^eps / (1 + e^eps) and turned over otherwise.
-
-    Args:
-        bits: the truth, of type bool.
-        epsilon: of each bit; the answer as a whole has epsilon times the number of bits.
-        rng: `fresh_generator()` where it protects anyone.
-    """
-    if bits.dtype != np.bool_:
-        raise ValueError(f"bits are {bits.dtype}, expected bool")
-    turned = rng.random(bits.shape) >= truth_rate(2, epsilon)
-    return np.asarray(bits ^ turned, np.bool_)
+def randomise_bits(bits: Bits, *, epsilon: float, rng: np.random.Generator) -> Bits:
+    """Each bit, of any shape, kept or flipped by itself; `epsilon` is that of one bit."""
+    kept = rng.random(bits.shape) < keep_probability(2, epsilon)
+    return np.asarray(np.where(kept, bits, ~bits), np.bool_)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.levels.bits import pack_bits, unpack_bits
-from shared.levels.cluster import CLUSTERS, cluster_name, cluster_of
+from shared.levels.cluster import CLUSTERS, cluster_name, cluster_of, cluster_pose
 from shared.levels.frame import RandomFrame, random_start
 from shared.levels.response import fresh_generator, keep_probability, randomise_bits, randomise_choice
 from shared.levels.signs import SIGN_BYTES, signs_of
@@ -121,3 +121,30 @@ def test_a_random_start_stays_near_and_in_range(seed: int) -> None:
     assert np.abs(start - face).max() <= 8.001 / 255
     assert start.min() >= 0
     assert start.max() <= 1
+
+
+@pytest.mark.parametrize(("shift", "pose"), [(-14.0, 0), (-4.0, 1), (4.0, 2), (14.0, 3)])
+@pytest.mark.parametrize("light", [0, 1])
+@pytest.mark.parametrize("large", [0, 1])
+def test_a_clusters_number_is_read_from_pose_light_and_size(
+    shift: float, pose: int, light: int, large: int
+) -> None:
+    face = np.full((3, 112, 112), 0.4, np.float32)
+    face[:, :, 56:] = 0.6 if light else 0.2
+    turned = TEMPLATE.copy()
+    turned[2, 0] += shift
+    number = cluster_of(turned * (3.0 if large else 1.0), face)
+    assert number == (pose * 2 + light) * 2 + large
+    assert cluster_pose(number) == ("left" if shift < 0 else "right")
+
+
+def test_frames_are_small_and_never_the_same() -> None:
+    rng = np.random.default_rng(4)
+    drawn = np.stack([RandomFrame.draw(rng).matrix for _ in range(400)])
+    scale = np.hypot(drawn[:, 0, 0], drawn[:, 1, 0])
+    angle = np.degrees(np.arctan2(drawn[:, 1, 0], drawn[:, 0, 0]))
+    shift = drawn @ np.array([55.5, 55.5, 1.0]) - 55.5
+    assert np.log(scale).std() == pytest.approx(0.05, rel=0.2)
+    assert angle.std() == pytest.approx(3.0, rel=0.2)
+    assert shift.std() == pytest.approx(3.0, rel=0.2)
+    assert len({matrix.tobytes() for matrix in drawn}) == 400
