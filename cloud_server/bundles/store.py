@@ -5,14 +5,17 @@
       PROFILE/previous                one line: the version before it, whose downloads may still run
       PROFILE/VERSION/manifest.json
       objects/SHA256                  objects of all profiles and versions
+      metadata/, targets/PROFILE/     what devices see: signed metadata, and the manifests that it names
 
-Only objects that a current or previous manifest names are given out; what lies beside them is not.
+`current` is what was built last; devices get it when it is signed and published (package `signing`). Only
+objects that a current, previous or signed manifest names are given out; what lies beside them is not.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
@@ -29,7 +32,7 @@ from shared.bundle import (
 )
 from shared.errors import Code, GoodnoiseError
 from shared.files import atomic_file, sha256_of_file, storage_errors, write_atomically
-from shared.wire.limits import bundle_version, profile_name
+from shared.wire.limits import bundle_version, profile_name, published_name
 
 __all__ = ["PublishedBundles"]
 
@@ -65,7 +68,7 @@ class PublishedBundles:
             folder = self.root / manifest.profile / manifest.version
             folder.parent.mkdir(parents=True, exist_ok=True)
             (self.root / "objects").mkdir(exist_ok=True)
-            with filelock.FileLock(self.root / ".lock"):
+            with self.locked():
                 self._refuse(manifest, objects)
                 for item in manifest.objects:
                     self._keep(item, objects.get(item.name))
@@ -73,6 +76,13 @@ class PublishedBundles:
                 write_atomically(folder / MANIFEST_NAME, manifest_to_json(manifest))
                 self._point(folder)
                 self._prune()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for a change; who reads it takes no lock."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(self.root / ".lock"):
+            yield
 
     def profiles(self) -> tuple[str, ...]:
         """Profiles of which something is published, in alphabetical order."""
@@ -101,6 +111,67 @@ class PublishedBundles:
         )
         return tuple(self._parse(path) for path in paths if path is not None)
 
+    def signed(self) -> tuple[Manifest, ...]:
+        """Manifests that signed metadata names, now or one version ago."""
+        return tuple(
+            self._parse(path) for path in sorted((self.root / "targets").glob(f"*/*.{MANIFEST_NAME}"))
+        )
+
+    def metadata_bytes(self, name: str, profile: str) -> bytes:
+        """A file of the signed metadata, or a manifest that it names, as devices get it.
+
+        Args:
+            name: as `limits.published_name` allows, such as `timestamp.json` or `SHA256.manifest.json`.
+            profile: whose manifest; the metadata is the same for all.
+
+        Raises:
+            GoodnoiseError: INVALID_INPUT for another name or profile, NOT_FOUND when there is no such file.
+        """
+        folder = Path("targets", profile_name(profile)) if name.endswith(MANIFEST_NAME) else Path("metadata")
+        try:
+            return (self.root / folder / published_name(name)).read_bytes()
+        except FileNotFoundError as error:
+            unsigned = not (self.root / "metadata" / "timestamp.json").exists()
+            why = "nothing is signed here yet; its operator must run 'goodnoise-cloud bundle publish'"
+            raise GoodnoiseError(
+                Code.NOT_FOUND, why if unsigned else f"there is no {name} here; fetch timestamp.json first"
+            ) from error
+
+    def keep_manifest(self, profile: str) -> bytes:
+        """Put the current manifest of a profile where devices find it by sha256; returns it.
+
+        Until `forget_manifests` its objects stay, whatever is built.
+        """
+        content = self.manifest_bytes(profile)
+        place = self._target(profile, sha256_hex(content))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(place, content)
+        return content
+
+    def prove(self, profile: str, sha256: str) -> None:
+        """Prove a manifest that `keep_manifest` kept, and each of its objects.
+
+        Raises:
+            GoodnoiseError: CORRUPT naming what is missing or damaged.
+        """
+        path = self._target(profile, sha256)
+        if not path.is_file() or sha256_of_file(path) != sha256:
+            raise _damaged(profile)
+        for item in self._parse(path).objects:
+            found = self.root / "objects" / item.sha256
+            if not found.is_file() or sha256_of_file(found) != item.sha256:
+                raise GoodnoiseError(
+                    Code.CORRUPT,
+                    f"object {item.name!r} in {self.root} is missing or damaged; build the bundle again",
+                )
+
+    def forget_manifests(self, *, keep: Set[str]) -> None:
+        """Remove manifests that `keep_manifest` kept, except those of these sha256."""
+        for path in (self.root / "targets").glob(f"*/*.{MANIFEST_NAME}"):
+            if path.name.partition(".")[0] not in keep:
+                path.unlink()
+                self._parsed.pop(path, None)
+
     def object_path(self, sha256: str) -> Path:
         """The file of a published object.
 
@@ -108,10 +179,11 @@ class PublishedBundles:
             sha256: hex.
 
         Raises:
-            GoodnoiseError: NOT_FOUND when no current or previous manifest names it, CORRUPT when its file
-                is gone.
+            GoodnoiseError: NOT_FOUND when no current, previous or signed manifest names it, CORRUPT when its
+                file is gone.
         """
-        named = any(item.sha256 == sha256 for manifest in self.held() for item in manifest.objects)
+        held = (*self.signed(), *self.held())
+        named = any(item.sha256 == sha256 for manifest in held for item in manifest.objects)
         if not named:
             raise GoodnoiseError(
                 Code.NOT_FOUND, f"no published bundle has object {sha256}; fetch its metadata first"
@@ -120,6 +192,9 @@ class PublishedBundles:
         if not path.exists():
             raise GoodnoiseError(Code.CORRUPT, f"object {sha256} is missing; its operator must publish again")
         return path
+
+    def _target(self, profile: str, sha256: str) -> Path:
+        return self.root / "targets" / profile_name(profile) / f"{sha256}.{MANIFEST_NAME}"
 
     def _current(self, profile: str) -> Path:
         path = self._pointed(profile_name(profile), "current")
@@ -204,7 +279,8 @@ class PublishedBundles:
 
     def _prune(self) -> None:
         """Remove versions and objects that no pointer reaches."""
-        named = {item.sha256 for manifest in self.held() for item in manifest.objects}
+        held = (*self.signed(), *self.held())
+        named = {item.sha256 for manifest in held for item in manifest.objects}
         for path in (self.root / "objects").iterdir():
             if path.name not in named:
                 path.unlink()

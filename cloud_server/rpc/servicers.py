@@ -14,7 +14,6 @@ import grpc.aio
 
 from cloud_server.bundles.store import PublishedBundles
 from cloud_server.hints.catalogue import newer_hints
-from shared.bundle import MANIFEST_NAME
 from shared.errors import Code, GoodnoiseError
 from shared.wire import limits
 from shared.wire.goodnoise.v1 import bundle_pb2, bundle_pb2_grpc, hint_pb2, hint_pb2_grpc
@@ -33,12 +32,10 @@ class BundleServicer(bundle_pb2_grpc.BundleServiceServicer):
     async def GetMetadata(  # noqa: N802 - the name in the proto
         self, request: bundle_pb2.GetMetadataRequest, context: Context
     ) -> bundle_pb2.GetMetadataResponse:
-        """One metadata file of the current bundle of a profile."""
-        name = limits.metadata_name(request.name)
+        """One file of the signed metadata, or a manifest that it names."""
+        name = limits.published_name(request.name)
         profile = limits.profile_name(request.profile)
-        if name != MANIFEST_NAME:
-            raise GoodnoiseError(Code.NOT_FOUND, f"there is no metadata {name!r}; there is {MANIFEST_NAME!r}")
-        content = await asyncio.to_thread(self._bundles.manifest_bytes, profile)
+        content = await asyncio.to_thread(self._bundles.metadata_bytes, name, profile)
         return bundle_pb2.GetMetadataResponse(content=content)
 
     async def FetchObject(  # noqa: N802 - the name in the proto

@@ -24,6 +24,7 @@ __all__ = [
     "metadata_name",
     "offset_within",
     "profile_name",
+    "published_name",
     "sha256_digest",
 ]
 
@@ -31,18 +32,21 @@ MAX_MESSAGE_BYTES = 4 << 20  # gRPC's own default; nothing on this wire needs mo
 PART_BYTES = (
     256 << 10
 )  # one part of an object or photo: small enough to cancel soon, large enough to be cheap
-METADATA_NAME_BYTES = 64
+METADATA_NAME_BYTES = 80  # a sha256 in hex and ".manifest.json" are 78
 PROFILE_NAME_BYTES = 16
 SHA256_BYTES = 32
 BUNDLE_VERSION_BYTES = 32
 CATALOGUE_ENTRIES = 1024
 
 _METADATA_NAME = re.compile(r"[a-z0-9.-]+")
+_PUBLISHED_NAME = re.compile(
+    r"timestamp\.json|[1-9][0-9]{0,8}\.(root|snapshot|targets)\.json|[0-9a-f]{64}\.manifest\.json"
+)
 _VERSION = re.compile(r"[0-9a-z][0-9a-z.-]*")
 
 
 def metadata_name(value: str) -> str:
-    """A metadata file's name: lower-case letters, digits, '-' and '.', at most 64 bytes.
+    """A metadata file's name: lower-case letters, digits, '-' and '.', at most 80 bytes.
 
     Raises:
         GoodnoiseError: INVALID_INPUT, `field` in the details.
@@ -52,6 +56,21 @@ def metadata_name(value: str) -> str:
     if not _METADATA_NAME.fullmatch(value):
         raise _invalid(
             "name", f"is {_shown(value)}; it may hold lower-case letters, digits, '-' and '.' only"
+        )
+    return value
+
+
+def published_name(value: str) -> str:
+    """The name of a file that devices fetch: signed metadata by version, a manifest by sha256.
+
+    Raises:
+        GoodnoiseError: INVALID_INPUT, `field` in the details.
+    """
+    if not _PUBLISHED_NAME.fullmatch(metadata_name(value)):
+        raise _invalid(
+            "name",
+            f"is {_shown(value)}; expected timestamp.json, N.root.json, N.snapshot.json, N.targets.json or "
+            "SHA256.manifest.json",
         )
     return value
 

@@ -14,7 +14,8 @@ if _version_not_supported:
     raise RuntimeError(f'The grpc package installed is at version {GRPC_VERSION},' + ' but the generated code in goodnoise/v1/bundle_pb2_grpc.py depends on' + f' grpcio>={GRPC_GENERATED_VERSION}.' + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}' + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.')
 
 class BundleServiceStub(object):
-    """BundleService gives out the current bundle: its metadata by name, its objects by sha256, in parts.
+    """BundleService gives out the published bundles: signed metadata (TUF, consistent snapshots) by name, objects by
+    sha256, in parts.
     """
 
     def __init__(self, channel):
@@ -27,14 +28,16 @@ class BundleServiceStub(object):
         self.FetchObject = channel.unary_stream('/goodnoise.v1.BundleService/FetchObject', request_serializer=goodnoise_dot_v1_dot_bundle__pb2.FetchObjectRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_bundle__pb2.FetchObjectResponse.FromString, _registered_method=True)
 
 class BundleServiceServicer(object):
-    """BundleService gives out the current bundle: its metadata by name, its objects by sha256, in parts.
+    """BundleService gives out the published bundles: signed metadata (TUF, consistent snapshots) by name, objects by
+    sha256, in parts.
     """
 
     def GetMetadata(self, request, context):
-        """GetMetadata returns one metadata file whole, at most 1 MiB.
+        """GetMetadata returns one file whole, at most 1 MiB: signed metadata, or a manifest that the targets name. Devices
+        trust none of it before its signatures, versions, expiry, length and hashes are proven.
 
-        NOT_FOUND: no such metadata, or nothing is published. INVALID_ARGUMENT: the name holds something else than
-        lower-case letters, digits, '-' and '.'.
+        NOT_FOUND: no such file (for N.root.json: N - 1 is the newest), or nothing is published. INVALID_ARGUMENT: another
+        name, or an unknown profile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -43,7 +46,7 @@ class BundleServiceServicer(object):
     def FetchObject(self, request, context):
         """FetchObject streams one object from `offset` on, in parts of at most 256 KiB.
 
-        NOT_FOUND: the current bundle has no such object. INVALID_ARGUMENT: not a sha256. OUT_OF_RANGE: the offset lies
+        NOT_FOUND: no published bundle has such an object. INVALID_ARGUMENT: not a sha256. OUT_OF_RANGE: the offset lies
         behind the object's end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -57,7 +60,8 @@ def add_BundleServiceServicer_to_server(servicer, server):
     server.add_registered_method_handlers('goodnoise.v1.BundleService', rpc_method_handlers)
 
 class BundleService(object):
-    """BundleService gives out the current bundle: its metadata by name, its objects by sha256, in parts.
+    """BundleService gives out the published bundles: signed metadata (TUF, consistent snapshots) by name, objects by
+    sha256, in parts.
     """
 
     @staticmethod
