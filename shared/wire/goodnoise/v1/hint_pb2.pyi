@@ -34,3 +34,45 @@ class HintEntry(_message.Message):
 
     def __init__(self, name: _Optional[str]=..., size: _Optional[int]=..., sha256: _Optional[bytes]=...) -> None:
         ...
+
+class ClusterRequest(_message.Message):
+    __slots__ = ('cluster',)
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    cluster: int
+
+    def __init__(self, cluster: _Optional[int]=...) -> None:
+        ...
+
+class ClusterResponse(_message.Message):
+    __slots__ = ('perturbation', 'bundle_version')
+    PERTURBATION_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    perturbation: bytes
+    bundle_version: str
+
+    def __init__(self, perturbation: _Optional[bytes]=..., bundle_version: _Optional[str]=...) -> None:
+        ...
+
+class SketchRequest(_message.Message):
+    __slots__ = ('bits',)
+    BITS_FIELD_NUMBER: _ClassVar[int]
+    bits: bytes
+
+    def __init__(self, bits: _Optional[bytes]=...) -> None:
+        ...
+
+class SignRequest(_message.Message):
+    __slots__ = ('signs',)
+    SIGNS_FIELD_NUMBER: _ClassVar[int]
+    signs: bytes
+
+    def __init__(self, signs: _Optional[bytes]=...) -> None:
+        ...
+
+class DirectionResponse(_message.Message):
+    __slots__ = ('direction',)
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    direction: bytes
+
+    def __init__(self, direction: _Optional[bytes]=...) -> None:
+        ...
