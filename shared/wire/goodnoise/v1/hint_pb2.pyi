@@ -61,6 +61,14 @@ class SketchRequest(_message.Message):
     def __init__(self, bits: _Optional[bytes]=...) -> None:
         ...
 
+class SketchResponse(_message.Message):
+    __slots__ = ('direction',)
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    direction: bytes
+
+    def __init__(self, direction: _Optional[bytes]=...) -> None:
+        ...
+
 class SignRequest(_message.Message):
     __slots__ = ('signs',)
     SIGNS_FIELD_NUMBER: _ClassVar[int]
@@ -69,7 +77,7 @@ class SignRequest(_message.Message):
     def __init__(self, signs: _Optional[bytes]=...) -> None:
         ...
 
-class DirectionResponse(_message.Message):
+class SignResponse(_message.Message):
     __slots__ = ('direction',)
     DIRECTION_FIELD_NUMBER: _ClassVar[int]
     direction: bytes

@@ -25,8 +25,8 @@ class HintServiceStub(object):
         """
         self.Catalogue = channel.unary_unary('/goodnoise.v1.HintService/Catalogue', request_serializer=goodnoise_dot_v1_dot_hint__pb2.CatalogueRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_hint__pb2.CatalogueResponse.FromString, _registered_method=True)
         self.Cluster = channel.unary_unary('/goodnoise.v1.HintService/Cluster', request_serializer=goodnoise_dot_v1_dot_hint__pb2.ClusterRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_hint__pb2.ClusterResponse.FromString, _registered_method=True)
-        self.Sketch = channel.unary_unary('/goodnoise.v1.HintService/Sketch', request_serializer=goodnoise_dot_v1_dot_hint__pb2.SketchRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_hint__pb2.DirectionResponse.FromString, _registered_method=True)
-        self.Sign = channel.unary_unary('/goodnoise.v1.HintService/Sign', request_serializer=goodnoise_dot_v1_dot_hint__pb2.SignRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_hint__pb2.DirectionResponse.FromString, _registered_method=True)
+        self.Sketch = channel.unary_unary('/goodnoise.v1.HintService/Sketch', request_serializer=goodnoise_dot_v1_dot_hint__pb2.SketchRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_hint__pb2.SketchResponse.FromString, _registered_method=True)
+        self.Sign = channel.unary_unary('/goodnoise.v1.HintService/Sign', request_serializer=goodnoise_dot_v1_dot_hint__pb2.SignRequest.SerializeToString, response_deserializer=goodnoise_dot_v1_dot_hint__pb2.SignResponse.FromString, _registered_method=True)
 
 class HintServiceServicer(object):
     """HintService answers at the wire level that the method stands for.
@@ -71,7 +71,7 @@ class HintServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
 def add_HintServiceServicer_to_server(servicer, server):
-    rpc_method_handlers = {'Catalogue': grpc.unary_unary_rpc_method_handler(servicer.Catalogue, request_deserializer=goodnoise_dot_v1_dot_hint__pb2.CatalogueRequest.FromString, response_serializer=goodnoise_dot_v1_dot_hint__pb2.CatalogueResponse.SerializeToString), 'Cluster': grpc.unary_unary_rpc_method_handler(servicer.Cluster, request_deserializer=goodnoise_dot_v1_dot_hint__pb2.ClusterRequest.FromString, response_serializer=goodnoise_dot_v1_dot_hint__pb2.ClusterResponse.SerializeToString), 'Sketch': grpc.unary_unary_rpc_method_handler(servicer.Sketch, request_deserializer=goodnoise_dot_v1_dot_hint__pb2.SketchRequest.FromString, response_serializer=goodnoise_dot_v1_dot_hint__pb2.DirectionResponse.SerializeToString), 'Sign': grpc.unary_unary_rpc_method_handler(servicer.Sign, request_deserializer=goodnoise_dot_v1_dot_hint__pb2.SignRequest.FromString, response_serializer=goodnoise_dot_v1_dot_hint__pb2.DirectionResponse.SerializeToString)}
+    rpc_method_handlers = {'Catalogue': grpc.unary_unary_rpc_method_handler(servicer.Catalogue, request_deserializer=goodnoise_dot_v1_dot_hint__pb2.CatalogueRequest.FromString, response_serializer=goodnoise_dot_v1_dot_hint__pb2.CatalogueResponse.SerializeToString), 'Cluster': grpc.unary_unary_rpc_method_handler(servicer.Cluster, request_deserializer=goodnoise_dot_v1_dot_hint__pb2.ClusterRequest.FromString, response_serializer=goodnoise_dot_v1_dot_hint__pb2.ClusterResponse.SerializeToString), 'Sketch': grpc.unary_unary_rpc_method_handler(servicer.Sketch, request_deserializer=goodnoise_dot_v1_dot_hint__pb2.SketchRequest.FromString, response_serializer=goodnoise_dot_v1_dot_hint__pb2.SketchResponse.SerializeToString), 'Sign': grpc.unary_unary_rpc_method_handler(servicer.Sign, request_deserializer=goodnoise_dot_v1_dot_hint__pb2.SignRequest.FromString, response_serializer=goodnoise_dot_v1_dot_hint__pb2.SignResponse.SerializeToString)}
     generic_handler = grpc.method_handlers_generic_handler('goodnoise.v1.HintService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
     server.add_registered_method_handlers('goodnoise.v1.HintService', rpc_method_handlers)
@@ -90,8 +90,8 @@ class HintService(object):
 
     @staticmethod
     def Sketch(request, target, options=(), channel_credentials=None, call_credentials=None, insecure=False, compression=None, wait_for_ready=None, timeout=None, metadata=None):
-        return grpc.experimental.unary_unary(request, target, '/goodnoise.v1.HintService/Sketch', goodnoise_dot_v1_dot_hint__pb2.SketchRequest.SerializeToString, goodnoise_dot_v1_dot_hint__pb2.DirectionResponse.FromString, options, channel_credentials, insecure, call_credentials, compression, wait_for_ready, timeout, metadata, _registered_method=True)
+        return grpc.experimental.unary_unary(request, target, '/goodnoise.v1.HintService/Sketch', goodnoise_dot_v1_dot_hint__pb2.SketchRequest.SerializeToString, goodnoise_dot_v1_dot_hint__pb2.SketchResponse.FromString, options, channel_credentials, insecure, call_credentials, compression, wait_for_ready, timeout, metadata, _registered_method=True)
 
     @staticmethod
     def Sign(request, target, options=(), channel_credentials=None, call_credentials=None, insecure=False, compression=None, wait_for_ready=None, timeout=None, metadata=None):
-        return grpc.experimental.unary_unary(request, target, '/goodnoise.v1.HintService/Sign', goodnoise_dot_v1_dot_hint__pb2.SignRequest.SerializeToString, goodnoise_dot_v1_dot_hint__pb2.DirectionResponse.FromString, options, channel_credentials, insecure, call_credentials, compression, wait_for_ready, timeout, metadata, _registered_method=True)
+        return grpc.experimental.unary_unary(request, target, '/goodnoise.v1.HintService/Sign', goodnoise_dot_v1_dot_hint__pb2.SignRequest.SerializeToString, goodnoise_dot_v1_dot_hint__pb2.SignResponse.FromString, options, channel_credentials, insecure, call_credentials, compression, wait_for_ready, timeout, metadata, _registered_method=True)
