@@ -18,11 +18,11 @@ from edge_client.cloak import Cloak, CloakSettings, make_cloak
 from edge_client.compose import Piece, compose
 from edge_client.devicenets import DeviceNets
 from edge_client.ladder import Rung
-from edge_client.metrics import edge_change, masked_ms_ssim, psnr, ssim
 from edge_client.photos import MetadataPolicy, Photo, encode_photo, read_photo
 from edge_client.region import Region, face_region, visible_box
 from shared.errors import Code, GoodnoiseError
 from shared.faces.detect import Face
+from shared.metrics import edge_change, masked_ms_ssim, psnr, ssim
 
 __all__ = ["FaceReport", "Outcome", "Progress", "ProtectOptions", "check_pair", "protect"]
 

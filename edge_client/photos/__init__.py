@@ -5,7 +5,7 @@ from edge_client.photos.files import SUFFIXES, output_path, write_atomic
 from edge_client.photos.metadata import MetadataPolicy, clean_exif
 from edge_client.photos.photo import Format, Photo
 from edge_client.photos.read import MAX_PIXELS, read_content, read_photo
-from edge_client.photos.recompress import recompress
+from shared.recompress import recompress
 
 __all__ = [
     "MAX_PIXELS",

@@ -33,13 +33,13 @@ from edge_client.album import album_of
 from edge_client.check import embed
 from edge_client.devicenets import DeviceNets, load_nets
 from edge_client.ladder import AUTO, Rung
-from edge_client.metrics import psnr, ssim
 from edge_client.photos import read_photo
 from edge_client.protect import ProtectOptions, protect
 from edge_client.recognisers import Recogniser
 from edge_client.store import BundleStore
 from models.store import default_store, load_card
 from shared.faces.frames import FRAMES
+from shared.metrics import psnr, ssim
 
 JUDGES = ("mobilefacenet-512", "mobilefacenet-192", "sface", "dlib-resnet")
 FIXED = (Rung(8.0),)

@@ -17,10 +17,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from edge_client.devicenets import load_nets
 from edge_client.ladder import parse_budget
-from edge_client.metrics import masked_ms_ssim, psnr
 from edge_client.photos import read_photo
 from edge_client.protect import ProtectOptions, protect
 from edge_client.store import BundleStore
+from shared.metrics import masked_ms_ssim, psnr
 
 BUDGETS = ("40dB", "38dB", "36dB", "33dB", "8")
 SIDE = 200

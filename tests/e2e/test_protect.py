@@ -15,12 +15,12 @@ from edge_client.check import embed
 from edge_client.cloak import CloakSettings
 from edge_client.devicenets import DeviceNets, load_nets
 from edge_client.ladder import AUTO, Rung, parse_budget
-from edge_client.metrics import psnr
 from edge_client.photos import Photo, read_photo
 from edge_client.protect import Outcome, ProtectOptions, check_pair, protect
 from edge_client.report import outcome_to_dict, report_picture
 from edge_client.store import BundleStore
 from shared.errors import Code, GoodnoiseError
+from shared.metrics import psnr
 
 QUICK = CloakSettings(steps=12, more_steps=6, step_size=0.3)
 

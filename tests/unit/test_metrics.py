@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_client.metrics import edge_change, masked_ms_ssim, psnr, ssim
+from shared.metrics import edge_change, masked_ms_ssim, psnr, ssim
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "ssim.json").read_text())
 
