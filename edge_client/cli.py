@@ -246,6 +246,20 @@ def bundle_show(as_json: Json = False) -> None:
         _out.print(f"made {bundle.manifest.created}, {bundle.age.days} days old")
 
 
+@bundle_app.command("install")
+def bundle_install(
+    folder: Annotated[Path, typer.Argument(help="Folder made by 'goodnoise-cloud bundle build --out'.")],
+    profile: Profile = "full",
+) -> None:
+    """Install a bundle from a folder. Its origin is not proven: who names the folder vouches for it."""
+    from edge_client.sideload import install_folder
+    from edge_client.store import BundleStore
+
+    with _errors(as_json=False):
+        bundle = install_folder(folder, BundleStore(), profile=_profile(profile))
+        _out.print(f"bundle {bundle.manifest.version} installed from {folder}", markup=False, soft_wrap=True)
+
+
 @app.command()
 def agent(
     listen: Annotated[str, typer.Option(help="unix:PATH, or a loopback address such as 127.0.0.1:7070.")],
