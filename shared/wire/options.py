@@ -16,6 +16,7 @@ from shared.wire.limits import MAX_MESSAGE_BYTES
 
 __all__ = [
     "CALL_SECONDS",
+    "DIRECTION_SECONDS",
     "KEEPALIVE_SECONDS",
     "STREAM_SECONDS",
     "USER_AGENT",
@@ -30,6 +31,7 @@ __all__ = [
 Options = list[tuple[str, Any]]
 
 CALL_SECONDS = 10.0  # deadline of a call with one small answer
+DIRECTION_SECONDS = 30.0  # deadline of a call for which the cloud runs its recognisers, waiting included
 STREAM_SECONDS = 120.0  # deadline of one stream of an object; a slow line resumes at the offset it reached
 KEEPALIVE_SECONDS = 60  # how often a client may ask a silent server whether it lives, while a call is open
 _CONNECTION_AGE_SECONDS = 30 * 60
