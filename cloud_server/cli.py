@@ -63,16 +63,33 @@ def serve(
     grace_seconds: Annotated[
         float | None, typer.Option(help="Time that calls in flight get (default 10).")
     ] = None,
+    cluster_hints: Annotated[
+        Path | None,
+        typer.Option(help="Folder of cluster-00.npy to cluster-15.npy, which answer level 'cluster'."),
+    ] = None,
+    ensemble: Annotated[
+        list[str] | None,
+        typer.Option(help="A recogniser that answers levels 'sketch' and 'sign'; repeat. Default: three."),
+    ] = None,
+    public_faces: Annotated[
+        Path | None,
+        typer.Option(help="Faces it is asked on: folder of photos, or .npz file of aligned faces."),
+    ] = None,
+    models: Annotated[Path | None, typer.Option(help="Folder of the zoo, for the ensemble.")] = None,
+    waiting: Annotated[
+        int | None, typer.Option(help="Calls that may wait for the ensemble (default 16).")
+    ] = None,
 ) -> None:
     """Serve the published bundles until SIGTERM or SIGINT.
 
-    Each option has a variable, such as GOODNOISE_CLOUD_LISTEN; a flag goes first.
+    Each option has a variable, such as GOODNOISE_CLOUD_LISTEN; a flag goes first. Levels 'sketch' and 'sign'
+    are offered where --ensemble or --public-faces is given; without them no network is loaded.
     """
     from cloud_server.logs import configure_logs
     from cloud_server.rpc.server import serve as serve_forever
     from cloud_server.settings import load_settings
 
-    flags = dict(locals())
+    flags = {**locals(), "ensemble": tuple(ensemble) if ensemble else None}
     with command_errors():
         settings = load_settings(flags, os.environ)
         configure_logs()

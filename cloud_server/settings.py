@@ -37,6 +37,12 @@ class Settings:
         max_concurrent: calls at a time over all addresses; more are refused.
         drain_seconds: time between NOT_SERVING and the end of listening; a probe's period behind a balancer.
         grace_seconds: time that calls in flight get after that.
+        cluster_hints: folder of `cluster-00.npy` to `cluster-15.npy`; None for those of the project.
+        ensemble: recognisers that answer the levels `sketch` and `sign`. Without these and `public_faces`
+            both levels are not offered, and no network is loaded.
+        public_faces: what they are asked on: a folder of photos, or a `.npz` file of aligned faces.
+        models: folder of the zoo that holds the ensemble; None for the default one.
+        waiting: calls that may wait for the ensemble; more are refused.
     """
 
     bundles: Path
@@ -51,6 +57,16 @@ class Settings:
     max_concurrent: int = 256
     drain_seconds: float = 0.0
     grace_seconds: float = 10.0
+    cluster_hints: Path | None = None
+    ensemble: tuple[str, ...] = ()
+    public_faces: Path | None = None
+    models: Path | None = None
+    waiting: int = 16
+
+    @property
+    def runs_ensemble(self) -> bool:
+        """Whether the levels `sketch` and `sign` are offered."""
+        return bool(self.ensemble) or self.public_faces is not None
 
 
 def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
@@ -85,6 +101,7 @@ def _parse(variable: str, text: str, kind: str) -> object:
         "int": (int, "a whole number"),
         "float": (float, "a number"),
         "bool": (_boolean, "true or false"),
+        "tuple[str, ...]": (_names, "names with commas between"),
     }
     read, expected = readers[base]
     try:
@@ -99,11 +116,15 @@ def _boolean(text: str) -> bool:
     raise ValueError(text)
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def _check(settings: Settings) -> None:
     found = _LISTEN.fullmatch(settings.listen)
     if found is None or int(found[2]) > 65535:
         raise _wrong("listen", f"is {settings.listen!r}", "expected HOST:PORT, such as 0.0.0.0:50051")
-    for name in ("rate_per_minute", "metrics_port", "drain_seconds", "grace_seconds"):
+    for name in ("rate_per_minute", "metrics_port", "drain_seconds", "grace_seconds", "waiting"):
         value = getattr(settings, name)
         if value is not None and not 0 <= value < 1e6:  # also false for a number that is none
             raise _wrong(name, f"is {value}", "expected 0 or more")
@@ -111,7 +132,18 @@ def _check(settings: Settings) -> None:
         raise _wrong("max_concurrent", f"is {settings.max_concurrent}", "expected 1 or more")
     if not settings.bundles.is_dir():
         raise _wrong("bundles", f"is {str(settings.bundles)!r}", "this is no folder; make it first")
+    _check_places(settings)
     _check_tls(settings)
+
+
+def _check_places(settings: Settings) -> None:
+    for name in ("cluster_hints", "models"):
+        path = getattr(settings, name)
+        if path is not None and not path.is_dir():
+            raise _wrong(name, f"is {str(path)!r}", "this is no folder")
+    faces = settings.public_faces
+    if faces is not None and not faces.exists():
+        raise _wrong("public_faces", f"is {str(faces)!r}", "there is no such folder or file")
 
 
 def _check_tls(settings: Settings) -> None:

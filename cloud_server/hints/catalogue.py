@@ -9,7 +9,7 @@ from shared.bundle import Manifest, created_at
 from shared.errors import Code, GoodnoiseError
 from shared.wire.limits import bundle_version
 
-__all__ = ["Catalogue", "CatalogueEntry", "newer_hints"]
+__all__ = ["Catalogue", "CatalogueEntry", "newer_hints", "newest_version"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,12 @@ def newer_hints(bundles: PublishedBundles, version: str) -> Catalogue:
     offered = dict.fromkeys(entry for manifest in current for entry in _entries(manifest))
     newest = max(current, key=created_at)
     return Catalogue(newest.version, tuple(entry for entry in offered if entry not in known))
+
+
+def newest_version(bundles: PublishedBundles) -> str:
+    """The newest published version, or empty where nothing is published."""
+    current = [bundles.manifest(profile) for profile in bundles.profiles()]
+    return max(current, key=created_at).version if current else ""
 
 
 def _entries(manifest: Manifest) -> tuple[CatalogueEntry, ...]:

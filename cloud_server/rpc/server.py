@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
@@ -13,6 +14,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from cloud_server.bundles.store import PublishedBundles
+from cloud_server.hints.cluster_hints import load_cluster_hints
+from cloud_server.hints.desk import Desk
 from cloud_server.logs import log
 from cloud_server.rpc.buckets import TokenBuckets
 from cloud_server.rpc.interceptors import interceptors
@@ -23,6 +26,9 @@ from shared.errors import Code, GoodnoiseError
 from shared.files import write_atomically
 from shared.wire.goodnoise.v1 import bundle_pb2, bundle_pb2_grpc, hint_pb2, hint_pb2_grpc
 from shared.wire.options import server_options
+
+if TYPE_CHECKING:
+    from cloud_server.hints.directions import Directions
 
 __all__ = ["SERVICES", "CloudServer", "serve", "start_server"]
 
@@ -42,6 +48,7 @@ class CloudServer:
     health: health.aio.HealthServicer
     metrics: Metrics
     page: MetricsPage | None
+    desk: Desk
     port: int
 
     async def stop(self, *, drain_seconds: float, grace_seconds: float) -> None:
@@ -50,6 +57,7 @@ class CloudServer:
         log("draining", seconds=drain_seconds)
         await asyncio.sleep(drain_seconds)
         await self.server.stop(grace_seconds)
+        await asyncio.to_thread(self.desk.close)
         if self.page is not None:
             await asyncio.to_thread(self.page.close)
         log("stopped")
@@ -59,9 +67,13 @@ async def start_server(settings: Settings) -> CloudServer:
     """Start serving on the address of the settings; must run on the event loop that stops it.
 
     Raises:
-        GoodnoiseError: UNAVAILABLE when an address is taken, INVALID_INPUT for unreadable certificates.
+        GoodnoiseError: UNAVAILABLE when an address is taken, INVALID_INPUT for unreadable certificates,
+            and as of `load_directions` and `load_cluster_hints`.
     """
+    clusters = await asyncio.to_thread(load_cluster_hints, settings.cluster_hints)
+    directions = await asyncio.to_thread(_directions, settings)
     bundles = PublishedBundles(settings.bundles)
+    desk = Desk(waiting=settings.waiting)
     metrics = Metrics()
     server = grpc.aio.server(
         interceptors=interceptors(metrics, _buckets(settings)),
@@ -69,7 +81,7 @@ async def start_server(settings: Settings) -> CloudServer:
         maximum_concurrent_rpcs=settings.max_concurrent,
     )
     bundle_pb2_grpc.add_BundleServiceServicer_to_server(BundleServicer(bundles), server)
-    hint_pb2_grpc.add_HintServiceServicer_to_server(HintServicer(bundles), server)
+    hint_pb2_grpc.add_HintServiceServicer_to_server(HintServicer(bundles, clusters, directions, desk), server)
     checker = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
     if settings.reflection:
@@ -79,7 +91,7 @@ async def start_server(settings: Settings) -> CloudServer:
     await server.start()
     for service in SERVICES:
         await checker.set(service, health_pb2.HealthCheckResponse.SERVING)
-    return CloudServer(server, checker, metrics, page, port)
+    return CloudServer(server, checker, metrics, page, desk, port)
 
 
 async def serve(settings: Settings) -> None:
@@ -99,6 +111,15 @@ async def serve(settings: Settings) -> None:
     log("serving", port=running.port, tls=settings.tls_cert is not None, metrics_port=metrics_port)
     await stop.wait()
     await running.stop(drain_seconds=settings.drain_seconds, grace_seconds=settings.grace_seconds)
+
+
+def _directions(settings: Settings) -> Directions | None:
+    """The ensemble, if the settings name one; onnx and the networks are loaded only then."""
+    if not settings.runs_ensemble:
+        return None
+    from cloud_server.hints.public_faces import load_directions
+
+    return load_directions(ensemble=settings.ensemble, faces=settings.public_faces, models=settings.models)
 
 
 def _buckets(settings: Settings) -> TokenBuckets | None:

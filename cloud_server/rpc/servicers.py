@@ -6,21 +6,32 @@ Disks are read in threads, never on the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc.aio
+import numpy as np
+import numpy.typing as npt
 
 from cloud_server.bundles.store import PublishedBundles
-from cloud_server.hints.catalogue import newer_hints
+from cloud_server.hints.catalogue import newer_hints, newest_version
+from cloud_server.hints.cluster_hints import ClusterHints
+from cloud_server.hints.desk import Desk
 from shared.errors import Code, GoodnoiseError
-from shared.wire import limits
+from shared.levels.bits import unpack_bits
+from shared.levels.signs import SIGN_BITS
+from shared.levels.sketch import SKETCH_BITS
+from shared.wire import levels, limits
 from shared.wire.goodnoise.v1 import bundle_pb2, bundle_pb2_grpc, hint_pb2, hint_pb2_grpc
+
+if TYPE_CHECKING:
+    from cloud_server.hints.directions import Directions
 
 __all__ = ["BundleServicer", "HintServicer"]
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Ask: TypeAlias = "Callable[[Directions, Callable[[], bool]], npt.NDArray[np.int8]]"
 
 
 class BundleServicer(bundle_pb2_grpc.BundleServiceServicer):
@@ -59,10 +70,22 @@ class BundleServicer(bundle_pb2_grpc.BundleServiceServicer):
 
 
 class HintServicer(hint_pb2_grpc.HintServiceServicer):
-    """Answers at wire level `pull`."""
+    """Answers at every wire level.
 
-    def __init__(self, bundles: PublishedBundles) -> None:
+    Args:
+        bundles: what is published.
+        clusters: for level `cluster`.
+        directions: for the levels `sketch` and `sign`; None where this server runs no ensemble.
+        desk: where the ensemble works.
+    """
+
+    def __init__(
+        self, bundles: PublishedBundles, clusters: ClusterHints, directions: Directions | None, desk: Desk
+    ) -> None:
         self._bundles = bundles
+        self._clusters = clusters
+        self._directions = directions
+        self._desk = desk
 
     async def Catalogue(  # noqa: N802 - the name in the proto
         self, request: hint_pb2.CatalogueRequest, context: Context
@@ -75,6 +98,43 @@ class HintServicer(hint_pb2_grpc.HintServiceServicer):
             for e in found.entries
         ]
         return hint_pb2.CatalogueResponse(bundle_version=found.version, hints=hints)
+
+    async def Cluster(  # noqa: N802 - the name in the proto
+        self, request: hint_pb2.ClusterRequest, context: Context
+    ) -> hint_pb2.ClusterResponse:
+        """The universal perturbation of a kind of face."""
+        number = levels.cluster_number(request.cluster)
+        version = await asyncio.to_thread(newest_version, self._bundles)
+        content = self._clusters[number].tobytes()
+        return hint_pb2.ClusterResponse(perturbation=content, bundle_version=version)
+
+    async def Sketch(  # noqa: N802 - the name in the proto
+        self, request: hint_pb2.SketchRequest, context: Context
+    ) -> hint_pb2.SketchResponse:
+        """The ensemble's direction along a sketch."""
+        bits = unpack_bits(levels.sketch_bits(request.bits), SKETCH_BITS)
+        found = await self._evaluated(lambda ensemble, wanted: ensemble.along_sketch(bits, wanted), context)
+        return hint_pb2.SketchResponse(direction=found)
+
+    async def Sign(  # noqa: N802 - the name in the proto
+        self, request: hint_pb2.SignRequest, context: Context
+    ) -> hint_pb2.SignResponse:
+        """The ensemble's direction along a map of signs."""
+        signs = unpack_bits(levels.sign_map(request.signs), SIGN_BITS).reshape(3, 112, 112)
+        found = await self._evaluated(lambda ensemble, wanted: ensemble.along_signs(signs, wanted), context)
+        return hint_pb2.SignResponse(direction=found)
+
+    async def _evaluated(self, ask: Ask, context: Context) -> bytes:
+        ensemble = self._directions
+        if ensemble is None:
+            raise GoodnoiseError(
+                Code.PRECONDITION,
+                "this server runs no recognisers, which levels 'sketch' and 'sign' need; its operator must "
+                "start it with --public-faces; use level 'pull' or 'cluster'",
+            )
+        seconds = context.time_remaining()
+        found = await self._desk.run(lambda wanted: ask(ensemble, wanted), seconds=seconds)
+        return found.tobytes()
 
 
 def _read(path: Path, offset: int) -> bytes:
