@@ -1,8 +1,10 @@
 """The device's only way to a network. Nothing made from a photo can pass it.
 
-What goes out is one of three payloads, frozen and checked when they are made: each holds public facts alone
-(a profile, the name of a metadata file, a hash and an offset, a bundle's version). No parameter of this
-module accepts arrays, bytes, paths or open values, and a test walks the annotations to prove it.
+What goes out is one of a few payloads, frozen and checked when they are made. Those of an update hold public
+facts alone (a profile, the name of a metadata file, a hash and an offset, a bundle's version). Each wire
+level above `pull` has one of its own, which holds exactly what the level may tell: a number below sixteen,
+2 bytes, or 4704 bytes. No parameter of this module accepts arrays, other bytes, paths or open values, and a
+test walks the annotations to prove it.
 
 Calls are anonymous: no client certificate, key or cookie; each session opens a connection of its own and
 resumes no TLS session; the user agent is one fixed text beside gRPC's own.
@@ -16,15 +18,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Annotated, Self
 
 import grpc
 
-from shared.bundle import MANIFEST_NAME, Profile
+from shared.bundle import Profile
 from shared.errors import Code, GoodnoiseError
-from shared.wire import limits
+from shared.levels.signs import SIGN_BYTES
+from shared.levels.sketch import SKETCH_BYTES
+from shared.wire import levels, limits
 from shared.wire.goodnoise.v1 import bundle_pb2, bundle_pb2_grpc, hint_pb2, hint_pb2_grpc
-from shared.wire.options import CALL_SECONDS, STREAM_SECONDS, client_options, host_port, is_loopback
+from shared.wire.options import (
+    CALL_SECONDS,
+    DIRECTION_SECONDS,
+    STREAM_SECONDS,
+    client_options,
+    host_port,
+    is_loopback,
+)
 from shared.wire.status import error_from_call
 
 __all__ = [
@@ -32,9 +43,13 @@ __all__ = [
     "CatalogueHint",
     "CataloguePayload",
     "Cloud",
+    "ClusterAnswer",
+    "ClusterPayload",
     "Endpoint",
     "MetadataPayload",
     "ObjectPayload",
+    "SignPayload",
+    "SketchPayload",
 ]
 
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -64,6 +79,13 @@ class Endpoint:
         return self.ca is not None or not is_loopback(self.address)
 
 
+@dataclass(frozen=True)
+class _Exactly:
+    """Beside a type of bytes: how many there are, never more and never fewer."""
+
+    count: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class CataloguePayload:
     """Asks what is newer than a bundle: its version, or empty for none; at most 32 bytes."""
@@ -76,14 +98,16 @@ class CataloguePayload:
 
 @dataclass(frozen=True, kw_only=True)
 class MetadataPayload:
-    """Asks for a metadata file of the current bundle of a profile."""
+    """Asks for a file of the signed metadata, or for a manifest by its sha256.
 
-    name: Literal["manifest.json"] = "manifest.json"
+    Names hold nothing but a version or a public hash, so they are the same for all devices of a version.
+    """
+
+    name: str = "timestamp.json"
     profile: Profile
 
     def __post_init__(self) -> None:
-        if self.name != MANIFEST_NAME:
-            raise ValueError(f"no metadata {self.name!r} is known; expected {MANIFEST_NAME!r}")
+        limits.published_name(self.name)
         limits.profile_name(self.profile)
 
 
@@ -110,6 +134,36 @@ class ObjectPayload:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClusterPayload:
+    """Level `cluster`: the number of a public kind of face, 0 to 15, after randomised response."""
+
+    cluster: int
+
+    def __post_init__(self) -> None:
+        levels.cluster_number(self.cluster)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SketchPayload:
+    """Level `sketch`: sixteen bits after randomised response (`shared.levels.sketch`)."""
+
+    bits: Annotated[bytes, _Exactly(SKETCH_BYTES)]
+
+    def __post_init__(self) -> None:
+        levels.sketch_bits(self.bits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignPayload:
+    """Level `sign`: the signs of a gradient (`shared.levels.signs`). They tell who is in the photo."""
+
+    signs: Annotated[bytes, _Exactly(SIGN_BYTES)]
+
+    def __post_init__(self) -> None:
+        levels.sign_map(self.signs)
+
+
 @dataclass(frozen=True)
 class CatalogueHint:
     """A hint that the cloud offers: its name, size in bytes and hex sha256."""
@@ -125,6 +179,14 @@ class CatalogueAnswer:
 
     bundle_version: str
     hints: tuple[CatalogueHint, ...]
+
+
+@dataclass(frozen=True)
+class ClusterAnswer:
+    """The perturbation of a kind of face, 37632 bytes, and the version that the cloud publishes."""
+
+    perturbation: bytes
+    bundle_version: str
 
 
 class Cloud:
@@ -181,6 +243,31 @@ class Cloud:
         finally:
             call.cancel()  # also when the caller stops in the middle
 
+    def cluster(self, payload: ClusterPayload) -> ClusterAnswer:
+        """The universal perturbation for a kind of face (wire level `cluster`)."""
+        request = hint_pb2.ClusterRequest(cluster=payload.cluster)
+        with self._translated():
+            answer = self._hints.Cluster(request, timeout=CALL_SECONDS)
+        version = answer.bundle_version[: limits.BUNDLE_VERSION_BYTES]
+        return ClusterAnswer(self._image(answer.perturbation), version)
+
+    def sketch(self, payload: SketchPayload) -> bytes:
+        """The ensemble's direction for a sketch, 37632 bytes (wire level `sketch`)."""
+        request = hint_pb2.SketchRequest(bits=payload.bits)
+        with self._translated():
+            return self._image(self._hints.Sketch(request, timeout=DIRECTION_SECONDS).direction)
+
+    def sign(self, payload: SignPayload) -> bytes:
+        """The ensemble's direction for a map of signs, 37632 bytes (wire level `sign`)."""
+        request = hint_pb2.SignRequest(signs=payload.signs)
+        with self._translated():
+            return self._image(self._hints.Sign(request, timeout=DIRECTION_SECONDS).direction)
+
+    def _image(self, content: bytes) -> bytes:
+        if len(content) != levels.ANSWER_BYTES:
+            raise self._misbehaves(f"answered with {len(content)} bytes, not {levels.ANSWER_BYTES}")
+        return content
+
     def _checked(
         self, call: Iterator[bundle_pb2.FetchObjectResponse], payload: ObjectPayload
     ) -> Iterator[bytes]:
@@ -203,7 +290,7 @@ class Cloud:
 
     def _misbehaves(self, what: str) -> GoodnoiseError:
         return GoodnoiseError(
-            Code.CORRUPT, f"{self._endpoint.address} {what}; nothing is installed; tell the cloud's operator"
+            Code.CORRUPT, f"{self._endpoint.address} {what}; nothing of it is used; tell the cloud's operator"
         )
 
     @contextlib.contextmanager

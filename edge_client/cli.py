@@ -60,6 +60,14 @@ CaFile = Annotated[
     Path | None,
     typer.Option("--ca", envvar="GOODNOISE_CA", help="PEM file of the authority that the cloud's TLS uses."),
 ]
+RootFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--root",
+        envvar="GOODNOISE_ROOT",
+        help="root.json of the cloud's operator, where trust begins; needed once, then remembered.",
+    ),
+]
 Profile = Annotated[str, typer.Option("--profile", help="Which bundle: phone (15 MB) or full (40 MB).")]
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON to standard output; progress goes to standard error.")
@@ -74,6 +82,7 @@ def protect(
     album: AlbumOption = None,
     cloud: Cloud = None,
     ca: CaFile = None,
+    root: RootFile = None,
     budget: Annotated[
         str,
         typer.Option(
@@ -120,7 +129,7 @@ def protect(
         )
         options = ProtectOptions(parse_budget(budget), seed=seed, policy=policy)
         items = find_photos(paths, out)
-        bundle = _bundle(cloud, ca, level, profile)
+        bundle = _bundle(cloud, level, profile, ca=ca, root=root)
         nets = load_nets(bundle, threads=threads)
         owner = read_album(album, nets.recognisers, nets.detector) if album else None
         batch = Batch(nets, options, owner, with_report=report, overwrite=overwrite)
@@ -185,23 +194,40 @@ def check(
 def update(
     cloud: Annotated[str, typer.Option("--cloud", envvar="GOODNOISE_CLOUD", help="host:port of the cloud.")],
     ca: CaFile = None,
+    root: RootFile = None,
+    trust_first_root: Annotated[
+        bool,
+        typer.Option(
+            "--trust-first-root",
+            help="Without a root.json: believe this cloud's own, the first time. Compare what is printed.",
+        ),
+    ] = False,
     profile: Profile = "full",
     allow_rollback: Annotated[
-        bool, typer.Option("--allow-rollback", help="Accept a bundle older than one that was installed here.")
+        bool,
+        typer.Option(
+            "--allow-rollback",
+            help="Accept a bundle made before one that was installed here. Signed metadata is never waived.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Fetch the cloud's current bundle. Sends the installed one's version, names and hashes, nothing else."""
     from edge_client.store import BundleStore
+    from edge_client.trust import fingerprint
     from edge_client.update import update as fetch
 
     with _errors(as_json):
+        store = BundleStore()
+        before = fingerprint(store)
         with _bar(1, what="bytes") as bar:
             result = fetch(
                 cloud,
-                BundleStore(),
+                store,
                 profile=_profile(profile),
                 ca=ca,
+                root=_root(root),
+                trust_first_root=trust_first_root,
                 on_progress=bar.bytes,
                 allow_rollback=allow_rollback,
             )
@@ -212,6 +238,7 @@ def update(
                     "changed": result.changed,
                     "fetched_bytes": result.fetched_bytes,
                     "reused_bytes": result.reused_bytes,
+                    "root": fingerprint(store),
                 }
             )
         else:
@@ -220,6 +247,8 @@ def update(
                 f"bundle {result.version} {what}: "
                 f"{result.fetched_bytes} bytes fetched, {result.reused_bytes} reused"
             )
+            if fingerprint(store) != before:
+                _out.print(f"trusts root {fingerprint(store)} from now on", soft_wrap=True)
 
 
 @bundle_app.command("show")
@@ -227,10 +256,12 @@ def bundle_show(as_json: Json = False) -> None:
     """What is installed: networks, roles, thresholds, licences, scores and age."""
     from edge_client.store import BundleStore
     from edge_client.tables import bundle_table
+    from edge_client.trust import trust_lines
     from shared.bundle import manifest_to_json
 
     with _errors(as_json):
-        bundle = BundleStore().current()
+        store = BundleStore()
+        bundle = store.current()
         if as_json:
             _print_json(json.loads(manifest_to_json(bundle.manifest)))
             return
@@ -244,6 +275,23 @@ def bundle_show(as_json: Json = False) -> None:
                 f"unclear licences accepted by the operator: {', '.join(bundle.manifest.accepted_licences)}"
             )
         _out.print(f"made {bundle.manifest.created}, {bundle.age.days} days old")
+        for line in trust_lines(store, bundle):
+            _out.print(line, markup=False, soft_wrap=True)
+        before = store.previous()
+        if before is not None:
+            _out.print(f"before it: bundle {before.manifest.version}; 'goodnoise bundle previous' goes back")
+
+
+@bundle_app.command("previous")
+def bundle_previous() -> None:
+    """Go back to the bundle that was installed before; works offline. The next update goes forth again."""
+    from edge_client.store import BundleStore
+
+    with _errors(as_json=False):
+        store = BundleStore()
+        with store.locked():
+            bundle = store.go_back()
+        _out.print(f"bundle {bundle.manifest.version} installed, made {bundle.manifest.created}")
 
 
 @bundle_app.command("install")
@@ -268,6 +316,7 @@ def agent(
         typer.Option("--token-file", help="On loopback: where to write the token that callers must send."),
     ] = None,
     ca: CaFile = None,
+    root: RootFile = None,
     threads: Threads = 0,
 ) -> None:
     """Serve protect, check and update to apps on this device, over local gRPC."""
@@ -277,7 +326,9 @@ def agent(
         _err.print(text, markup=False, highlight=False, soft_wrap=True)  # programs read the address
 
     with _errors(as_json=False):
-        serve_agent(listen, token_file=token_file, threads=threads, ca=ca, announce=announce)
+        serve_agent(
+            listen, token_file=token_file, threads=threads, ca=ca, root=_root(root), announce=announce
+        )
 
 
 def main() -> None:
@@ -372,13 +423,24 @@ def _result_to_dict(result: Any) -> dict[str, Any]:  # noqa: ANN401 - batch's Re
     return found
 
 
+def _root(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise GoodnoiseError(Code.INVALID_INPUT, f"cannot read --root {path}: {error.strerror}") from error
+
+
 def _profile(text: str) -> Any:  # noqa: ANN401 - the literal type Profile
     if text not in ("phone", "full"):
         raise GoodnoiseError(Code.INVALID_INPUT, f"profile {text!r} is unknown; give phone or full")
     return text
 
 
-def _bundle(cloud: str | None, ca: Path | None, level: str, profile: str) -> Any:  # noqa: ANN401 - InstalledBundle
+def _bundle(  # its result is an InstalledBundle
+    cloud: str | None, level: str, profile: str, *, ca: Path | None, root: Path | None
+) -> Any:  # noqa: ANN401
     """The bundle to work with, updated first where a cloud is named and may be contacted."""
     from edge_client.store import BundleStore
     from edge_client.update import update as fetch
@@ -388,7 +450,7 @@ def _bundle(cloud: str | None, ca: Path | None, level: str, profile: str) -> Any
     store = BundleStore()
     if cloud and level == "pull":
         try:
-            fetch(cloud, store, profile=_profile(profile), ca=ca)
+            fetch(cloud, store, profile=_profile(profile), ca=ca, root=_root(root))
         except GoodnoiseError as error:
             # What is installed works whatever is wrong with the cloud; a bad address is the user's to mend.
             if error.code is Code.INVALID_INPUT or store.usable() is None:

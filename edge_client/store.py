@@ -4,6 +4,7 @@
       current            JSON: the installed manifest, the one before, the newest `created` of each profile
       manifests/SHA256   manifests by their own hash
       objects/SHA256     objects, shared by the manifests
+      trust/             signed metadata that was proven (module `trust`)
       partial/SHA256     the beginning of an object whose download was cut off
       lock               held by an update
 
@@ -48,10 +49,17 @@ def default_root() -> Path:
 
 @dataclass(frozen=True)
 class InstalledBundle:
-    """A bundle on the device. `objects` is the folder that holds its objects by sha256."""
+    """A bundle on the device.
+
+    Args:
+        manifest: what it holds.
+        objects: the folder that holds its objects by sha256.
+        sha256: of the manifest's file, hex; signed metadata names it.
+    """
 
     manifest: Manifest
     objects: Path
+    sha256: str = ""
 
     @property
     def age(self) -> timedelta:
@@ -216,9 +224,31 @@ class BundleStore:
         state = self._after(manifest, sha256_hex(content))
         with self._disk():
             write_atomically(self.root / "manifests" / sha256_hex(content), content)
-            write_atomically(self.root / "current", json.dumps(state.__dict__, sort_keys=True).encode())
+            self._write(state)
             self._collect(state)
         return self._bundle(sha256_hex(content))
+
+    def go_back(self) -> InstalledBundle:
+        """Make the bundle before the current one the installed one; a second call goes forth again.
+
+        Raises:
+            GoodnoiseError: PRECONDITION when there is none, CORRUPT when it is damaged.
+        """
+        state = self._state()
+        if state.previous is None:
+            raise GoodnoiseError(
+                Code.PRECONDITION, f"no bundle was installed in {self.root} before the current one"
+            )
+        bundle = self._bundle(state.previous)
+        absent = self.missing(bundle.manifest)
+        if absent:
+            raise GoodnoiseError(Code.CORRUPT, f"object {absent[0].name!r} is missing or damaged; {_MEND}")
+        self._write(_State(state.previous, state.current, state.newest))
+        return bundle
+
+    def _write(self, state: _State) -> None:
+        with self._disk():
+            write_atomically(self.root / "current", json.dumps(state.__dict__, sort_keys=True).encode())
 
     def _after(self, manifest: Manifest, digest: str) -> _State:
         before = self._state_or_empty()
@@ -232,7 +262,7 @@ class BundleStore:
             raise GoodnoiseError(Code.CORRUPT, f"the manifest in {self.root} is missing; {_MEND}") from error
         if sha256_hex(content) != digest:
             raise GoodnoiseError(Code.CORRUPT, f"the manifest in {self.root} is damaged; {_MEND}")
-        return InstalledBundle(manifest_from_json(content), self.root / "objects")
+        return InstalledBundle(manifest_from_json(content), self.root / "objects", digest)
 
     def _state(self) -> _State:
         path = self.root / "current"

@@ -1,7 +1,7 @@
 """Fetch the current bundle of a cloud: what is missing, resumed where it was cut off, proven, swapped whole.
 
 What the cloud learns: the version that is installed, the profile asked for, which public objects are missing.
-Integrity rests on TLS and on sha256 for now; `verify_metadata` is where signed metadata will be checked.
+Integrity rests on signed metadata (`trust`), which names the manifest, which names every object by sha256.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_client.channel import CataloguePayload, Cloud, Endpoint, MetadataPayload, ObjectPayload
+from edge_client.channel import CataloguePayload, Cloud, Endpoint, ObjectPayload
 from edge_client.store import BundleStore
+from edge_client.trust import trusted_manifest
 from shared.bundle import PROFILE_BYTES, BundleObject, Manifest, Profile, manifest_from_json
 from shared.errors import Code, GoodnoiseError
 from shared.wire.limits import profile_name
 
-__all__ = ["UpdateResult", "update", "verify_metadata"]
+__all__ = ["UpdateResult", "check_manifest", "update"]
 
 # A broken stream that brought this much is gone on with at once; one that brought less is an error.
 _WORTH_RESUMING = 64 << 10
@@ -50,6 +51,8 @@ def update(
     *,
     profile: Profile = "full",
     ca: Path | str | None = None,
+    root: bytes | None = None,
+    trust_first_root: bool = False,
     on_progress: OnProgress | None = None,
     allow_rollback: bool = False,
 ) -> UpdateResult:
@@ -62,13 +65,16 @@ def update(
         store: where bundles are kept.
         profile: which bundle.
         ca: file with the certificates to trust, PEM; None for those that gRPC ships.
+        root: content of the operator's root.json; None for the root that is remembered.
+        trust_first_root: without either, believe the one that the cloud sends.
         on_progress: told, after each part, the bytes that came and the bytes that were missing at first.
-        allow_rollback: accept a bundle older than one that was installed here.
+        allow_rollback: accept a bundle made before one that was installed here, such as another operator's.
+            It waives nothing of what signed metadata refuses.
 
     Raises:
         GoodnoiseError: UNAVAILABLE or DEADLINE (what came is kept), CORRUPT for a cloud that breaks its own
             announcement, PRECONDITION for an older bundle, EXHAUSTED for a full disk, INVALID_INPUT for bad
-            arguments.
+            arguments; and as of `trust.trusted_manifest`.
     """
     tell = on_progress or _silent
     profile_name(profile)
@@ -77,8 +83,10 @@ def update(
         before = store.usable()
         version = before.manifest.version if before else ""
         newer = session.catalogue(CataloguePayload(bundle_version=version))
-        content = session.metadata(MetadataPayload(profile=profile))
-        manifest = verify_metadata(content, profile=profile)
+        content = trusted_manifest(
+            session, store, profile=profile, root=root, trust_first_root=trust_first_root
+        )
+        manifest = check_manifest(content, profile=profile)
         if not allow_rollback:
             store.refuse_rollback(manifest)
         fetched = _fetch_missing(session, store, manifest, tell)
@@ -92,11 +100,8 @@ def update(
     )
 
 
-def verify_metadata(content: bytes, *, profile: Profile) -> Manifest:
-    """Check the metadata that a cloud sent, before anything it names is fetched.
-
-    It proves form and limits. It does *not* prove who made it: there are no signatures yet, so the sender is
-    trusted as far as the TLS connection is.
+def check_manifest(content: bytes, *, profile: Profile) -> Manifest:
+    """Check form and limits of a manifest, before anything it names is fetched.
 
     Raises:
         GoodnoiseError: CORRUPT for a manifest that is malformed, of another profile or too large in sum.

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
+from cloud_server.bundles.signing.commands import app as signing_app
 from cloud_server.exits import EXIT_HELP, command_errors
 from shared.bundle import Manifest, Member, Profile, manifest_to_json
 from shared.cards import Card
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Bundles: build and publish them, show what is published.", no_args_is_help=True)
+app = typer.Typer(help="Bundles: build, sign and publish them, show what there is.", no_args_is_help=True)
+app.add_typer(signing_app)
 
 Names = list[str] | None
 
@@ -57,10 +59,9 @@ def build(
         str | None, typer.Option(help="When it counts as made, ISO 8601; else SOURCE_DATE_EPOCH, else now.")
     ] = None,
 ) -> None:
-    """Assemble bundles from the zoo and hints, and publish them.
+    """Assemble bundles from the zoo and hints. Devices get them after 'bundle sign' and 'bundle publish'.
 
     Needs 'goodnoise-models fetch' first, and no torch. A second run with the same content changes nothing.
-    A running server gives the new bundle out at once.
     """
     given = dict(locals())
     with command_errors(interrupted="interrupted; what was published before is still there"):
@@ -106,7 +107,7 @@ def _build(given: dict[str, Any]) -> None:
         with console.status("") as status:
             result = build_bundle(order, given["out"], report=_Status(status, order.profile))
         manifest = result.manifest
-        state = "published" if result.changed else "unchanged"
+        state = "built" if result.changed else "unchanged"
         typer.echo(
             f"{manifest.profile}: bundle {manifest.version} {state}, {manifest.size / 1e6:.1f} MB, "
             f"{len(manifest.members)} networks, {len(manifest.hints)} hints"

@@ -63,6 +63,7 @@ class AgentSettings:
         token_file: on loopback, where the token is written; None for the device's own folder.
         threads: threads for one call of a network; 0 for as many as there are cores.
         ca: file with the certificates that a cloud's TLS is checked against, PEM.
+        root: content of the operator's root.json; None for the one that the device remembers.
         limits: how much callers may send.
         max_calls: calls at once, those that wait among them.
         grace_seconds: how long calls may take to end when the agent stops.
@@ -72,6 +73,7 @@ class AgentSettings:
     token_file: Path | None = None
     threads: int = 0
     ca: Path | None = None
+    root: bytes | None = None
     limits: UploadLimits = field(default_factory=UploadLimits)
     max_calls: int = 32
     grace_seconds: float = 2.0
@@ -93,6 +95,7 @@ def serve_agent(
     token_file: Path | None = None,
     threads: int = 0,
     ca: Path | None = None,
+    root: bytes | None = None,
     announce: Callable[[str], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT.
@@ -102,12 +105,13 @@ def serve_agent(
         token_file: on loopback, where the token is written; None for the device's own folder.
         threads: threads for one call of a network; 0 for as many as there are cores.
         ca: file with the certificates that a cloud's TLS is checked against, PEM.
+        root: as of `AgentSettings`.
         announce: told the address once calls are taken, and where the token is.
 
     Raises:
         GoodnoiseError: INVALID_INPUT or PERMISSION for a place that is not private, or taken.
     """
-    settings = AgentSettings(listen, token_file, threads, ca)
+    settings = AgentSettings(listen, token_file, threads, ca, root)
     asyncio.run(_serve(settings, announce))
 
 
@@ -141,7 +145,7 @@ async def running_agent(store: BundleStore, settings: AgentSettings) -> AsyncIte
             secret = settings.token_file or default_token_file()
             interceptors.append(RequireToken(stack.enter_context(token_file(secret))))
         photos, updates = Worker("goodnoise-photos"), Worker("goodnoise-updates")
-        tasks = Tasks(store, threads=settings.threads, ca=settings.ca)
+        tasks = Tasks(store, threads=settings.threads, ca=settings.ca, root=settings.root)
         service = EdgeService(tasks, photos=photos, updates=updates, limits=settings.limits)
         server = grpc.aio.server(
             interceptors=interceptors, options=server_options(), maximum_concurrent_rpcs=settings.max_calls

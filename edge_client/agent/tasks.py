@@ -43,12 +43,16 @@ class Tasks:
         store: where the installed bundle is.
         threads: threads for one call of a network; 0 for as many as there are cores.
         ca: file with the certificates that a cloud's TLS is checked against, PEM; None for those of gRPC.
+        root: content of the operator's root.json; None for the one that the device remembers.
     """
 
-    def __init__(self, store: BundleStore, *, threads: int = 0, ca: Path | None = None) -> None:
+    def __init__(
+        self, store: BundleStore, *, threads: int = 0, ca: Path | None = None, root: bytes | None = None
+    ) -> None:
         self._store = store
         self._threads = threads
         self._ca = ca
+        self._root = root
         self._loaded: tuple[Manifest, DeviceNets] | None = None
 
     def protect(self, upload: ProtectUpload, options: ProtectOptions, tell: Tell) -> Protected:
@@ -74,7 +78,8 @@ class Tasks:
         """Install a cloud's current bundle and say its version; errors are those of `update.update`."""
         tell("connect", 0, 1)
         fetched = partial(tell, "fetch")
-        return update(cloud, self._store, profile=profile, ca=self._ca, on_progress=fetched).version
+        done = update(cloud, self._store, profile=profile, ca=self._ca, root=self._root, on_progress=fetched)
+        return done.version
 
     def _nets(self, tell: Tell) -> DeviceNets:
         """The networks of the bundle that is installed now; loaded again only when it is another."""

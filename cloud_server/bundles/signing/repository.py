@@ -6,9 +6,10 @@ replaces the timestamp, in one step, as the last file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,12 +18,12 @@ from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 
 from cloud_server.bundles.signing.files import MetadataFiles
-from cloud_server.bundles.signing.keys import ROLES, KeyRing, RoleName, new_keys, retire_keys
+from cloud_server.bundles.signing.keys import KeyRing, RoleName, retire_keys
+from cloud_server.bundles.signing.plans import KeyChange, change_keys
 from cloud_server.bundles.signing.roles import (
     Lifetimes,
     Signatures,
     add_signatures,
-    first_root,
     make_snapshot,
     make_targets,
     make_timestamp,
@@ -33,55 +34,12 @@ from cloud_server.bundles.signing.roles import (
 from cloud_server.bundles.store import PublishedBundles
 from shared.bundle import sha256_hex
 from shared.errors import Code, GoodnoiseError
-from shared.files import storage_errors, write_atomically
+from shared.files import storage_errors
 
-__all__ = ["KeyChange", "KeyPlan", "Repository", "Signing", "make_keys"]
+__all__ = ["Repository", "Signing"]
 
 S = TypeVar("S", Root, Targets, Snapshot, Timestamp)
 _SIGN = "run 'goodnoise-cloud bundle sign'"
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeyPlan:
-    """How many keys each role gets, and how many of them must sign."""
-
-    root: tuple[int, int] = (1, 1)
-    targets: tuple[int, int] = (1, 1)
-    snapshot: tuple[int, int] = (1, 1)
-    timestamp: tuple[int, int] = (1, 1)
-
-    def of(self, role: RoleName) -> tuple[int, int]:
-        """Number and threshold of a role."""
-        found: tuple[int, int] = getattr(self, role)
-        return found
-
-    def __post_init__(self) -> None:
-        for role, (count, threshold) in self.__dict__.items():
-            if not 1 <= threshold <= count <= 16:
-                raise GoodnoiseError(
-                    Code.INVALID_INPUT,
-                    f"{threshold} of {count} {role} keys cannot be asked for: "
-                    "give 1 to 16 keys, and a threshold from 1 to their number",
-                )
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeyChange:
-    """New keys for a role.
-
-    Args:
-        role: whose keys to replace.
-        folder: where the new ones go, and the old ones are.
-        count: how many; as many as before when None.
-        threshold: how many must sign; as before when None.
-        passphrase: of the key files.
-    """
-
-    role: RoleName
-    folder: Path
-    count: int | None = None
-    threshold: int | None = None
-    passphrase: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -99,33 +57,6 @@ class Signing:
         return all(part.complete for part in self.signatures)
 
 
-def make_keys(
-    folder: Path,
-    plan: KeyPlan | None = None,
-    *,
-    passphrase: bytes | None = None,
-    lifetimes: Lifetimes | None = None,
-) -> bytes:
-    """Make the keys of every role and the first root, `folder`/root.json; returns the root.
-
-    Raises:
-        GoodnoiseError: PRECONDITION when the folder holds keys already.
-    """
-    if (folder / "root.json").exists() or (folder.is_dir() and any(folder.rglob("*.pem"))):
-        raise GoodnoiseError(
-            Code.PRECONDITION,
-            f"{folder} holds keys already; choose another folder, or change keys with "
-            "'goodnoise-cloud bundle rotate'",
-        )
-    chosen = plan or KeyPlan()
-    keys = {role: new_keys(folder, role, chosen.of(role)[0], passphrase=passphrase) for role in ROLES}
-    thresholds = {role: chosen.of(role)[1] for role in ROLES}
-    content = first_root(keys, thresholds, (lifetimes or Lifetimes()).end("root")).to_bytes()
-    with storage_errors(folder, setting="--keys"):
-        write_atomically(folder / "root.json", content)
-    return content
-
-
 class Repository:
     """The signed metadata of a folder of bundles.
 
@@ -139,8 +70,11 @@ class Repository:
         self.files = MetadataFiles(folder)
         self.lifetimes = lifetimes or Lifetimes()
 
-    def begin(self, root: bytes) -> None:
+    def begin(self, root: Callable[[], bytes]) -> None:
         """Publish the first root, unless a root is there already.
+
+        Args:
+            root: gives the content of `root.json`; called only where it is needed.
 
         Raises:
             GoodnoiseError: INVALID_INPUT when it is no root, or not signed by its own keys.
@@ -149,7 +83,7 @@ class Repository:
             if self.files.root() is not None:
                 return
             try:
-                made = Metadata[Root].from_bytes(root)
+                made = Metadata[Root].from_bytes(root())
                 made.signed.verify_delegate(Root.type, made.signed_bytes, made.signatures)
             except (DeserializationError, RepositoryError, AttributeError) as error:
                 raise GoodnoiseError(
@@ -158,6 +92,11 @@ class Repository:
                     "'goodnoise-cloud bundle keys' wrote",
                 ) from error
             self.files.publish(made)
+
+    def expiries(self) -> dict[str, datetime]:
+        """When what is published expires, by role."""
+        found = (self.files.root(), self.files.targets(), self.files.snapshot(), self.files.timestamp())
+        return {made.signed.type: made.signed.expires for made in found if made is not None}
 
     def sign(self, ring: KeyRing) -> tuple[Signing, ...]:
         """Stage what was built last, and sign it and a staged root with every key at hand that may.
@@ -230,7 +169,7 @@ class Repository:
             before = self._root()
             base = (self._next_root(before) or before).signed
             keyids = list(base.roles[change.role].keyids) if change else []
-            changes = {change.role: _made_keys(change, base)} if change else {}
+            changes = {change.role: change_keys(change, base)} if change else {}
             expires = self.lifetimes.end("root")
             root = next_root(base, changes, version=before.signed.version + 1, expires=expires)
             fresh = {signer.public_key.keyid: signer for made, _ in changes.values() for signer in made}
@@ -351,17 +290,10 @@ def _signed(made: Metadata[S], role: RoleName, root: Root, ring: KeyRing) -> Met
     if not found.complete:
         raise GoodnoiseError(
             Code.PERMISSION,
-            f"{found.have} of {found.need} {role} keys are at hand; give the folder with the online keys "
+            f"{found.have} of {found.need} {found.role} are at hand; give the folder with the online keys "
             "with --keys",
         )
     return made
-
-
-def _made_keys(change: KeyChange, root: Root) -> tuple[list[CryptoSigner], int]:
-    now = root.roles[change.role]
-    plan = KeyPlan(**{change.role: (change.count or len(now.keyids), change.threshold or now.threshold)})
-    count, threshold = plan.of(change.role)
-    return new_keys(change.folder, change.role, count, passphrase=change.passphrase), threshold
 
 
 def _alike(one: Targets, other: Targets) -> bool:

@@ -127,7 +127,7 @@ def add_signatures(made: Metadata[S], role: RoleName, *roots: Root, ring: KeyRin
 def signatures_of(made: Metadata[S], role: RoleName, root: Root) -> Signatures:
     """Valid signatures of the role's keys."""
     found = root.get_verification_result(role, made.signed_bytes, made.signatures)
-    return Signatures(role, len(found.signed), found.threshold)
+    return Signatures(f"{role} keys", len(found.signed), found.threshold)
 
 
 def root_signatures(made: Metadata[Root], before: Root) -> tuple[Signatures, Signatures]:
