@@ -166,11 +166,12 @@ class PublishedBundles:
                 )
 
     def forget_manifests(self, *, keep: Set[str]) -> None:
-        """Remove manifests that `keep_manifest` kept, except those of these sha256."""
+        """Remove manifests that `keep_manifest` kept, except those of these sha256, and their objects."""
         for path in (self.root / "targets").glob(f"*/*.{MANIFEST_NAME}"):
             if path.name.partition(".")[0] not in keep:
                 path.unlink()
                 self._parsed.pop(path, None)
+        self._prune()
 
     def object_path(self, sha256: str) -> Path:
         """The file of a published object.

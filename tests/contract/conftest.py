@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,12 +19,24 @@ from typing import Any, TypeVar
 import grpc.aio
 import hpack
 import pytest
+from tuf.api.metadata import Metadata, Root
 
+from cloud_server.bundles.signing.keys import KeyRing, load_keys
+from cloud_server.bundles.signing.plans import make_keys
+from cloud_server.bundles.signing.repository import Repository
+from cloud_server.bundles.signing.roles import (
+    Lifetimes,
+    add_signatures,
+    make_snapshot,
+    make_targets,
+    make_timestamp,
+)
 from cloud_server.bundles.store import PublishedBundles
 from cloud_server.rpc.server import CloudServer, start_server
 from cloud_server.settings import Settings
 from edge_client.agent.server import Agent, AgentSettings, running_agent
 from edge_client.store import BundleStore
+from shared.bundle import Manifest, sha256_hex
 from shared.wire.goodnoise.v1 import bundle_pb2_grpc, hint_pb2_grpc
 
 T = TypeVar("T")
@@ -58,11 +70,81 @@ def server_loop() -> Iterator[Loop]:
 
 
 @dataclass(frozen=True)
+class Trust:
+    """Throw-away keys of every role, and the root that devices are given."""
+
+    keys: Path
+    root: bytes
+    ring: KeyRing
+
+    def trusting(self, store: BundleStore) -> BundleStore:
+        """The store, with the root remembered."""
+        (store.root / "trust").mkdir(parents=True)
+        (store.root / "trust" / "root.json").write_bytes(self.root)
+        return store
+
+    def files(
+        self,
+        manifests: dict[str, bytes],
+        *,
+        version: int = 1,
+        lifetimes: Lifetimes | None = None,
+        ring: KeyRing | None = None,
+        root: bytes | None = None,
+    ) -> dict[str, bytes]:
+        """Signed metadata of one version, by name, that names manifests by profile; and the manifests."""
+        last = lifetimes or Lifetimes()
+        signing, trusted = ring or self.ring, Metadata[Root].from_bytes(root or self.root).signed
+        paths = {f"{profile}/manifest.json": content for profile, content in manifests.items()}
+        targets = make_targets(paths, version=version, expires=last.end("targets"))
+        add_signatures(targets, "targets", trusted, ring=signing)
+        snapshot = make_snapshot(targets.to_bytes(), version, version=version, expires=last.end("snapshot"))
+        add_signatures(snapshot, "snapshot", trusted, ring=signing)
+        timestamp = make_timestamp(
+            snapshot.to_bytes(), version, version=version, expires=last.end("timestamp")
+        )
+        add_signatures(timestamp, "timestamp", trusted, ring=signing)
+        return {
+            "1.root.json": self.root,
+            f"{version}.targets.json": targets.to_bytes(),
+            f"{version}.snapshot.json": snapshot.to_bytes(),
+            "timestamp.json": timestamp.to_bytes(),
+            **{f"{sha256_hex(content)}.manifest.json": content for content in manifests.values()},
+        }
+
+
+@pytest.fixture(scope="session")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
+    keys = tmp_path_factory.mktemp("keys")
+    root = make_keys(keys)
+    return Trust(keys, root, load_keys(keys))
+
+
+class SignedBundles(PublishedBundles):
+    """Bundles that are signed with the throw-away keys as soon as they are built."""
+
+    def __init__(self, root: Path, trust: Trust) -> None:
+        super().__init__(root)
+        self.trust = trust
+
+    def publish(self, manifest: Manifest, objects: Mapping[str, bytes | Path]) -> None:
+        super().publish(manifest, objects)
+        self.sign()
+
+    def sign(self) -> None:
+        """Sign and publish what was built last."""
+        repository = Repository(self.root)
+        repository.begin(lambda: self.trust.root)
+        repository.sign(self.trust.ring)
+        repository.publish(self.trust.ring)
+
+
+@dataclass(frozen=True)
 class RunningCloud:
     """A cloud on loopback in this process."""
 
     server: CloudServer
-    bundles: PublishedBundles
+    bundles: SignedBundles
     loop: Loop
 
     @property
@@ -74,7 +156,7 @@ class RunningCloud:
 
 
 @pytest.fixture
-def start_cloud(server_loop: Loop, tmp_path: Path) -> Iterator[Callable[..., RunningCloud]]:
+def start_cloud(server_loop: Loop, tmp_path: Path, trust: Trust) -> Iterator[Callable[..., RunningCloud]]:
     """Starts clouds: `start_cloud(**settings)`; their bundles lie in `tmp_path / "published"`."""
     started: list[RunningCloud] = []
 
@@ -82,7 +164,7 @@ def start_cloud(server_loop: Loop, tmp_path: Path) -> Iterator[Callable[..., Run
         root = tmp_path / "published"
         root.mkdir(exist_ok=True)
         chosen = Settings(**{"bundles": root, "listen": "127.0.0.1:0", "rate_per_minute": 0, **settings})
-        running = RunningCloud(server_loop.run(start_server(chosen)), PublishedBundles(root), server_loop)
+        running = RunningCloud(server_loop.run(start_server(chosen)), SignedBundles(root, trust), server_loop)
         started.append(running)
         return running
 
@@ -118,10 +200,12 @@ class Agents:
 
     loop: Loop
     folder: Path
+    root: bytes
     running: list[tuple[Any, Agent]] = field(default_factory=list)
 
     def __call__(self, listen: str | None = None, **settings: Any) -> Agent:
-        chosen = AgentSettings(listen or f"unix:{self.folder}/run/agent.sock", **settings)
+        place = listen or f"unix:{self.folder}/run/agent.sock"
+        chosen = AgentSettings(place, **{"root": self.root, **settings})
         life = running_agent(BundleStore(self.folder / "device"), chosen)
         agent = self.loop.run(life.__aenter__())
         self.running.append((life, agent))
@@ -136,8 +220,8 @@ class Agents:
 
 
 @pytest.fixture
-def start_agent(server_loop: Loop, tmp_path: Path) -> Iterator[Agents]:
-    agents = Agents(server_loop, tmp_path)
+def start_agent(server_loop: Loop, tmp_path: Path, trust: Trust) -> Iterator[Agents]:
+    agents = Agents(server_loop, tmp_path, trust.root)
     yield agents
     agents.stop()
 

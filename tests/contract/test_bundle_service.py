@@ -1,6 +1,7 @@
 """BundleService over a real socket: good, bad, late, too large, too often, cancelled, concurrent."""
 
 import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -8,6 +9,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from cloud_server.bundles.store import PublishedBundles
 from shared.bundle import manifest_from_json
 from shared.wire.goodnoise.v1 import bundle_pb2, bundle_pb2_grpc
 from shared.wire.limits import PART_BYTES
@@ -45,9 +47,23 @@ def details(error, kind):
     return found
 
 
-def test_metadata_is_the_published_manifest(stub, published):
-    answer = stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="manifest.json", profile="full"), timeout=5)
-    assert manifest_from_json(answer.content) == published.bundles.manifest("full")
+def metadata(stub, name):
+    request = bundle_pb2.GetMetadataRequest(name=name, profile="full")
+    return stub.GetMetadata(request, timeout=5).content
+
+
+def signed(stub, name):
+    return json.loads(metadata(stub, name))["signed"]
+
+
+def test_the_chain_of_signed_metadata_leads_to_the_manifest(stub, published, trust):
+    assert metadata(stub, "1.root.json") == trust.root
+    snapshot = signed(stub, "timestamp.json")["meta"]["snapshot.json"]["version"]
+    targets = signed(stub, f"{snapshot}.snapshot.json")["meta"]["targets.json"]["version"]
+    sha256 = signed(stub, f"{targets}.targets.json")["targets"]["full/manifest.json"]["hashes"]["sha256"]
+    manifest = metadata(stub, f"{sha256}.manifest.json")
+    assert hashlib.sha256(manifest).hexdigest() == sha256
+    assert manifest_from_json(manifest) == published.bundles.manifest("full")
 
 
 def test_an_object_comes_in_small_parts_with_its_size_first(stub):
@@ -72,8 +88,8 @@ def test_a_newer_bundle_is_seen_without_a_restart_and_the_one_before_stays(stub,
     for version in ("2", "3"):
         manifest, objects = make_bundle(version, f"2026-02-0{version}T00:00:00Z", extra=version.encode())
         published.bundles.publish(manifest, objects)
-    answer = stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="manifest.json", profile="full"), timeout=5)
-    assert manifest_from_json(answer.content).version == "3"
+    assert signed(stub, "timestamp.json")["version"] == 3
+    assert signed(stub, "3.targets.json")["version"] == 3
     assert fetch(stub, b"2")[0].part == b"2"
     with pytest.raises(grpc.RpcError) as caught:
         fetch(stub, BIG)  # of version 1, which is two behind
@@ -83,13 +99,16 @@ def test_a_newer_bundle_is_seen_without_a_restart_and_the_one_before_stays(stub,
 @pytest.mark.parametrize(
     ("name", "profile", "code", "field"),
     [
-        ("../manifest.json", "full", grpc.StatusCode.INVALID_ARGUMENT, "name"),
-        ("Manifest.json", "full", grpc.StatusCode.INVALID_ARGUMENT, "name"),
+        ("../timestamp.json", "full", grpc.StatusCode.INVALID_ARGUMENT, "name"),
+        ("Timestamp.json", "full", grpc.StatusCode.INVALID_ARGUMENT, "name"),
         ("", "full", grpc.StatusCode.INVALID_ARGUMENT, "name"),
-        ("m" * 65, "full", grpc.StatusCode.INVALID_ARGUMENT, "name"),
-        ("manifest.json", "../full", grpc.StatusCode.INVALID_ARGUMENT, "profile"),
-        ("manifest.json", "", grpc.StatusCode.INVALID_ARGUMENT, "profile"),
-        ("manifest.json", "p" * 10_000, grpc.StatusCode.INVALID_ARGUMENT, "profile"),
+        ("m" * 81, "full", grpc.StatusCode.INVALID_ARGUMENT, "name"),
+        ("manifest.json", "full", grpc.StatusCode.INVALID_ARGUMENT, "name"),
+        ("current", "full", grpc.StatusCode.INVALID_ARGUMENT, "name"),
+        ("0.root.json", "full", grpc.StatusCode.INVALID_ARGUMENT, "name"),
+        ("timestamp.json", "../full", grpc.StatusCode.INVALID_ARGUMENT, "profile"),
+        ("timestamp.json", "", grpc.StatusCode.INVALID_ARGUMENT, "profile"),
+        ("timestamp.json", "p" * 10_000, grpc.StatusCode.INVALID_ARGUMENT, "profile"),
     ],
 )
 def test_bad_metadata_requests_name_the_field(stub, name, profile, code, field):
@@ -101,7 +120,8 @@ def test_bad_metadata_requests_name_the_field(stub, name, profile, code, field):
 
 
 @pytest.mark.parametrize(
-    ("name", "profile"), [("root.json", "full"), ("manifest.json", "phone"), ("current", "full")]
+    ("name", "profile"),
+    [("2.root.json", "full"), ("9.targets.json", "full"), (f"{0:064}.manifest.json", "phone")],
 )
 def test_what_is_not_published_is_not_found(stub, name, profile):
     with pytest.raises(grpc.RpcError) as caught:
@@ -140,14 +160,14 @@ def test_a_message_above_the_limit_is_refused_before_it_is_read(stub):
 
 def test_a_call_that_is_late_ends_with_its_deadline(stub):
     with pytest.raises(grpc.RpcError) as caught:
-        stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="manifest.json", profile="full"), timeout=0.0)
+        stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="timestamp.json", profile="full"), timeout=0.0)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def test_calls_that_come_too_often_are_told_when_to_come_again(start_cloud, make_bundle):
     cloud = start_cloud(rate_per_minute=6)  # a burst of one
     cloud.bundles.publish(*make_bundle())
-    request = bundle_pb2.GetMetadataRequest(name="manifest.json", profile="full")
+    request = bundle_pb2.GetMetadataRequest(name="timestamp.json", profile="full")
     with grpc.insecure_channel(cloud.address) as channel:
         stub = bundle_pb2_grpc.BundleServiceStub(channel)
         stub.GetMetadata(request, timeout=5)
@@ -166,7 +186,7 @@ def test_more_calls_than_allowed_at_a_time_are_refused(start_cloud, make_bundle)
         held = stub.FetchObject(bundle_pb2.FetchObjectRequest(sha256=digest(content)), timeout=30)
         next(held)  # the stream is open, and larger than what the windows hold
         with pytest.raises(grpc.RpcError) as caught:
-            stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="manifest.json", profile="full"), timeout=5)
+            stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="timestamp.json", profile="full"), timeout=5)
         held.cancel()
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
@@ -183,7 +203,7 @@ def test_a_cancelled_download_leaves_the_server_at_rest(start_cloud, make_bundle
         with pytest.raises(grpc.RpcError) as caught:
             list(call)
         assert caught.value.code() is grpc.StatusCode.CANCELLED
-        stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="manifest.json", profile="full"), timeout=5)
+        stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="timestamp.json", profile="full"), timeout=5)
     cloud.stop()  # ends at once with no grace: nothing hangs
     in_flight = cloud.server.metrics.registry.get_sample_value("goodnoise_rpc_in_flight")
     labels = {"method": "BundleService/FetchObject", "code": "CANCELLED"}
@@ -202,3 +222,12 @@ def test_a_damaged_object_on_the_server_is_data_loss(stub, published):
     with pytest.raises(grpc.RpcError) as caught:
         fetch(stub, BIG)
     assert caught.value.code() is grpc.StatusCode.DATA_LOSS
+
+
+def test_what_was_built_but_not_signed_is_not_given_out(start_cloud, make_bundle):
+    cloud = start_cloud()
+    PublishedBundles(cloud.bundles.root).publish(*make_bundle())
+    with grpc.insecure_channel(cloud.address) as channel, pytest.raises(grpc.RpcError) as caught:
+        metadata(bundle_pb2_grpc.BundleServiceStub(channel), "timestamp.json")
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    assert "bundle publish" in caught.value.details()

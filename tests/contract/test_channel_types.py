@@ -88,6 +88,8 @@ def test_everything_public_is_listed():
         lambda: CataloguePayload(bundle_version="holiday photo.jpg"),
         lambda: MetadataPayload(profile="holiday"),
         lambda: MetadataPayload(name="holiday.jpg", profile="full"),
+        lambda: MetadataPayload(name="manifest.json", profile="full"),
+        lambda: MetadataPayload(name="20221010123456.root.json", profile="full"),
         lambda: ObjectPayload(sha256="photo", offset=0, size=1),
         lambda: ObjectPayload(sha256="A" * 64, offset=0, size=1),
         lambda: ObjectPayload(sha256="0" * 64, offset=2, size=1),

@@ -20,7 +20,6 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from cloud_server.rpc.server import SERVICES
 from edge_client.store import BundleStore
 from edge_client.update import update
-from shared.bundle import MANIFEST_NAME
 from shared.errors import Code, GoodnoiseError
 from shared.wire.goodnoise.v1 import bundle_pb2, bundle_pb2_grpc
 
@@ -89,37 +88,42 @@ def tls(tmp_path_factory):
 
 
 @pytest.fixture
+def device(trust, tmp_path):
+    return trust.trusting(BundleStore(tmp_path / "device"))
+
+
+@pytest.fixture
 def tls_cloud(start_cloud, make_bundle, tls):
     cloud = start_cloud(tls_cert=tls / "cert.pem", tls_key=tls / "key.pem")
     cloud.bundles.publish(*make_bundle())
     return cloud
 
 
-def test_an_update_works_over_tls_with_a_private_authority(tls_cloud, tls, tmp_path):
-    assert update(tls_cloud.address, BundleStore(tmp_path / "device"), ca=tls / "ca.pem").version == "1"
+def test_an_update_works_over_tls_with_a_private_authority(tls_cloud, tls, device):
+    assert update(tls_cloud.address, device, ca=tls / "ca.pem").version == "1"
 
 
-def test_a_server_of_another_authority_is_refused(tls_cloud, tls, tmp_path):
+def test_a_server_of_another_authority_is_refused(tls_cloud, tls, device):
     with pytest.raises(GoodnoiseError, match="--ca FILE") as caught:
-        update(tls_cloud.address, BundleStore(tmp_path / "device"), ca=tls / "other.pem")
+        update(tls_cloud.address, device, ca=tls / "other.pem")
     assert caught.value.code is Code.UNAVAILABLE
 
 
-def test_a_plaintext_server_is_refused_where_tls_is_asked_for(start_cloud, make_bundle, tls, tmp_path):
+def test_a_plaintext_server_is_refused_where_tls_is_asked_for(start_cloud, make_bundle, tls, device):
     cloud = start_cloud()
     cloud.bundles.publish(*make_bundle())
     with pytest.raises(GoodnoiseError) as caught:
-        update(cloud.address, BundleStore(tmp_path / "device"), ca=tls / "ca.pem")
+        update(cloud.address, device, ca=tls / "ca.pem")
     assert caught.value.code is Code.UNAVAILABLE
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate"])
-def test_a_bad_authority_file_is_named(content, tmp_path):
+def test_a_bad_authority_file_is_named(content, tmp_path, device):
     path = tmp_path / "authority.pem"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(GoodnoiseError, match=r"authority\.pem") as caught:
-        update("127.0.0.1:1", BundleStore(tmp_path / "device"), ca=path)
+        update("127.0.0.1:1", device, ca=path)
     assert caught.value.code is Code.INVALID_INPUT
 
 
@@ -200,18 +204,18 @@ def test_reflection_is_off_by_default(start_cloud):
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_metrics_count_calls_by_method_and_code(start_cloud, make_bundle, tmp_path):
+def test_metrics_count_calls_by_method_and_code(start_cloud, make_bundle, device):
     cloud = start_cloud(metrics_port=0)
     with pytest.raises(GoodnoiseError):
-        update(cloud.address, BundleStore(tmp_path / "device"))
+        update(cloud.address, device)
     cloud.bundles.publish(*make_bundle())
-    update(cloud.address, BundleStore(tmp_path / "device"))
+    update(cloud.address, device)
     with urllib.request.urlopen(f"http://127.0.0.1:{cloud.server.page.port}/metrics", timeout=5) as page:
         text = page.read().decode()
     assert 'goodnoise_rpc_total{code="OK",method="HintService/Catalogue"} 1.0' in text
     assert 'goodnoise_rpc_total{code="FAILED_PRECONDITION",method="HintService/Catalogue"} 1.0' in text
     assert 'goodnoise_rpc_total{code="OK",method="BundleService/FetchObject"} 2.0' in text
-    assert 'goodnoise_rpc_seconds_count{method="BundleService/GetMetadata"} 1.0' in text
+    assert 'goodnoise_rpc_seconds_count{method="BundleService/GetMetadata"} 5.0' in text
     assert "127.0.0.1" not in text
 
 
@@ -226,20 +230,21 @@ def test_a_signal_ends_the_process_cleanly(spawn_cloud, number):
     assert (code, events) == (0, ["draining", "stopped"])
 
 
-def test_logs_are_json_lines_without_addresses(spawn_cloud, start_cloud, make_bundle, tmp_path):
+def test_logs_are_json_lines_without_addresses(spawn_cloud, start_cloud, make_bundle, device):
     process = spawn_cloud("--reflection")
     start_cloud().bundles.publish(*make_bundle())  # the same folder
-    update(process.address, BundleStore(tmp_path / "device"))
+    update(process.address, device)
     _, logged = process.end()
     calls = [line for line in map(json.loads, logged.splitlines()) if line["event"] == "call"]
     assert [(c["method"], c["code"]) for c in calls] == [
         ("HintService/Catalogue", "OK"),
-        ("BundleService/GetMetadata", "OK"),
+        ("BundleService/GetMetadata", "NOT_FOUND"),  # 2.root.json: there is none
+        *[("BundleService/GetMetadata", "OK")] * 4,
         ("BundleService/FetchObject", "OK"),
         ("BundleService/FetchObject", "OK"),
     ]
     assert all(set(c) == {"time", "level", "event", "method", "code", "ms", "bytes"} for c in calls)
-    assert all(c["bytes"] > 0 and c["ms"] >= 0 for c in calls)
+    assert all((c["bytes"] > 0 or c["code"] != "OK") and c["ms"] >= 0 for c in calls)
     assert "127.0.0.1" not in logged
 
 
@@ -260,11 +265,11 @@ def test_settings_come_from_the_environment_too(tmp_path, spawn_cloud, monkeypat
     assert set(SERVICES) < _reflected(spawn_cloud().address)
 
 
-def test_the_published_manifest_is_served_as_it_was_written(spawn_cloud, start_cloud, make_bundle, tmp_path):
+def test_published_metadata_is_served_as_it_was_written(spawn_cloud, start_cloud, make_bundle, tmp_path):
     process = spawn_cloud()
     bundles = start_cloud().bundles
     bundles.publish(*make_bundle())
     with grpc.insecure_channel(process.address) as channel:
-        request = bundle_pb2.GetMetadataRequest(name=MANIFEST_NAME, profile="full")
+        request = bundle_pb2.GetMetadataRequest(name="timestamp.json", profile="full")
         answer = bundle_pb2_grpc.BundleServiceStub(channel).GetMetadata(request, timeout=5)
-    assert answer.content == (tmp_path / "published" / "full" / "1" / MANIFEST_NAME).read_bytes()
+    assert answer.content == (tmp_path / "published" / "metadata" / "timestamp.json").read_bytes()

@@ -10,7 +10,7 @@ import pytest
 from edge_client.channel import Cloud, Endpoint, ObjectPayload
 from edge_client.store import BundleStore
 from edge_client.update import update
-from shared.bundle import MAX_MANIFEST_BYTES, manifest_to_json
+from shared.bundle import MAX_MANIFEST_BYTES, manifest_to_json, sha256_hex
 from shared.errors import Code, GoodnoiseError
 from shared.wire.goodnoise.v1 import bundle_pb2, bundle_pb2_grpc, hint_pb2, hint_pb2_grpc
 
@@ -18,8 +18,8 @@ BIG = b"".join(i.to_bytes(4, "big") for i in range(4 << 20))  # 16 MiB, more tha
 
 
 @pytest.fixture
-def store(tmp_path):
-    return BundleStore(tmp_path / "device")
+def store(tmp_path, trust):
+    return trust.trusting(BundleStore(tmp_path / "device"))
 
 
 def partial_bytes(store):
@@ -221,7 +221,7 @@ class Hints(hint_pb2_grpc.HintServiceServicer):
 
 
 class Rogue(bundle_pb2_grpc.BundleServiceServicer):
-    """Answers with what a test gives it: the manifest's bytes, and the parts of every object."""
+    """Answers with what a test gives it: metadata by name, or one for all; parts of every object."""
 
     def __init__(self, metadata, parts, size=None):
         self.metadata = metadata
@@ -230,7 +230,11 @@ class Rogue(bundle_pb2_grpc.BundleServiceServicer):
         self.fetched = 0
 
     async def GetMetadata(self, request, context):  # noqa: N802
-        return bundle_pb2.GetMetadataResponse(content=self.metadata)
+        if isinstance(self.metadata, bytes):
+            return bundle_pb2.GetMetadataResponse(content=self.metadata)
+        if request.name not in self.metadata:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such file")
+        return bundle_pb2.GetMetadataResponse(content=self.metadata[request.name])
 
     async def FetchObject(self, request, context):  # noqa: N802
         self.fetched += 1
@@ -275,8 +279,9 @@ def newer(make_bundle):
         ([], None, "came with sha256"),
     ],
 )
-def test_wrong_objects_are_refused(start_rogue, store, installed, newer, parts, size, said):
-    error = refused(Rogue(manifest_to_json(newer), parts, size), start_rogue, store, installed)
+def test_wrong_objects_are_refused(start_rogue, store, installed, newer, trust, parts, size, said):
+    files = trust.files({"full": manifest_to_json(newer)}, version=9)
+    error = refused(Rogue(files, parts, size), start_rogue, store, installed)
     assert error.code is Code.CORRUPT
     assert said in error.message
     assert partial_bytes(store) < 11
@@ -294,24 +299,27 @@ def test_wrong_metadata_is_refused(start_rogue, store, installed, metadata):
     assert rogue.fetched == 0
 
 
-def test_a_bundle_of_another_profile_is_refused(start_rogue, store, installed, make_bundle):
+def test_a_bundle_of_another_profile_is_refused(start_rogue, store, installed, make_bundle, trust):
     phone, _ = make_bundle("9", "2026-09-09T00:00:00Z", profile="phone")
-    assert refused(Rogue(manifest_to_json(phone), []), start_rogue, store, installed).code is Code.CORRUPT
+    files = trust.files({"full": manifest_to_json(phone)}, version=9)
+    error = refused(Rogue(files, []), start_rogue, store, installed)
+    assert (error.code, "the cloud sent 'phone'" in error.message) == (Code.CORRUPT, True)
 
 
 def test_a_bundle_too_large_for_its_profile_is_refused_before_it_is_fetched(
-    start_rogue, store, installed, make_bundle
+    start_rogue, store, installed, make_bundle, trust
 ):
     manifest, _ = make_bundle("9", "2026-09-09T00:00:00Z", big=b"x")
     objects = tuple(replace(item, size=20_000_000) for item in manifest.objects)
-    rogue = Rogue(manifest_to_json(replace(manifest, objects=objects)), [])
+    large = manifest_to_json(replace(manifest, objects=objects))
+    rogue = Rogue(trust.files({"full": large}, version=9), [])
     assert "60000000 bytes" in refused(rogue, start_rogue, store, installed).message
     assert rogue.fetched == 0
 
 
-def test_an_older_bundle_is_refused_unless_allowed(start_rogue, store, installed, make_bundle):
+def test_a_bundle_made_before_is_refused_unless_allowed(start_rogue, store, installed, make_bundle, trust):
     older, _ = make_bundle("0", "2026-03-02T23:59:59Z")
-    rogue = Rogue(manifest_to_json(older), [])
+    rogue = Rogue(trust.files({"full": manifest_to_json(older)}, version=9), [])
     error = refused(rogue, start_rogue, store, installed)
     assert (error.code, "older" in error.message) == (Code.PRECONDITION, True)
     result = update(start_rogue(rogue, Hints()), store, allow_rollback=True)
@@ -346,9 +354,20 @@ def test_a_session_sends_versions_hashes_and_offsets_alone(start_cloud, make_bun
     update(proxy.address, store)
 
     calls = [call.without("grpc-timeout") for call in proxy.calls()]
+    manifest = sha256_hex(manifest_to_json(second))
+    names = (
+        "2.root.json",
+        "timestamp.json",
+        "2.snapshot.json",
+        "2.targets.json",
+        f"{manifest}.manifest.json",
+    )
     wanted = [
         ("HintService/Catalogue", hint_pb2.CatalogueRequest(bundle_version="1")),
-        ("BundleService/GetMetadata", bundle_pb2.GetMetadataRequest(name="manifest.json", profile="full")),
+        *(
+            ("BundleService/GetMetadata", bundle_pb2.GetMetadataRequest(name=name, profile="full"))
+            for name in names
+        ),
         (
             "BundleService/FetchObject",
             bundle_pb2.FetchObjectRequest(
@@ -387,7 +406,9 @@ def test_an_object_that_is_whole_is_not_asked_for(start_cloud, make_bundle, stor
     update(proxy.address, store)
     update(proxy.address, store)
     methods = [call.method.rpartition("/")[2] for call in proxy.calls()]
-    assert methods == ["Catalogue", "GetMetadata", "FetchObject", "FetchObject", "Catalogue", "GetMetadata"]
+    first = ["Catalogue", *["GetMetadata"] * 5, "FetchObject", "FetchObject"]
+    again = ["Catalogue", "GetMetadata", "GetMetadata"]  # is there a newer root, a newer timestamp?
+    assert methods == first + again
 
 
 def test_stopping_a_fetch_ends_the_call(start_cloud, make_bundle):

@@ -43,7 +43,7 @@ def test_a_checked_name_is_safe_as_a_file_name(text):
         with contextlib.suppress(GoodnoiseError):
             assert check(text) == text
             assert set(text) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
-            assert len(text.encode()) <= 64
+            assert len(text.encode()) <= limits.METADATA_NAME_BYTES
 
 
 def test_the_client_pings_less_often_than_the_server_allows():
