@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_client.advice import Asks
 from edge_client.album import Album
 from edge_client.devicenets import DeviceNets
 from edge_client.folders import PHOTO_SUFFIXES, REPORT_SUFFIXES, photos_in
@@ -22,6 +23,7 @@ from edge_client.report import outcome_to_dict, report_picture
 from shared.bundle import sha256_hex
 from shared.errors import Code, GoodnoiseError
 from shared.files import storage_errors
+from shared.levels.labels import Level
 
 __all__ = ["JOURNAL", "Batch", "Item", "Result", "find_photos", "run_batch"]
 
@@ -53,13 +55,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Batch:
-    """Everything that one run shares."""
+    """Everything that one run shares; `hints` asks a cloud at the wire level named."""
 
     nets: DeviceNets
     options: ProtectOptions
     album: Album | None = None
     with_report: bool = False
     overwrite: bool = False
+    level: Level = "pull"
+    hints: Asks | None = None
 
 
 def find_photos(paths: Sequence[Path], out: Path | None) -> list[Item]:
@@ -180,7 +184,7 @@ def _one(
     target = output_path(item.source, item.folder, photo.format, overwrite=True)
     overwrite = batch.overwrite or journal.wrote(target.name, sha256)
     output_path(item.source, item.folder, photo.format, overwrite=overwrite)  # refuses before the work
-    outcome = protect(photo, batch.nets, batch.options, album=batch.album, progress=tell)
+    outcome = protect(photo, batch.nets, batch.options, album=batch.album, hints=batch.hints, progress=tell)
     report = outcome_to_dict(outcome, bundle=batch.nets.version)
     journal.note(Entry(name, sha256, digest, target.name, sha256_hex(outcome.data), report))
     if overwrite:
@@ -230,6 +234,7 @@ def _digest(batch: Batch) -> str:
         "profile": batch.nets.profile,
         "album": album.hexdigest() if batch.album is not None else None,
         "report": batch.with_report,
+        "level": batch.level if batch.hints is not None else None,
         "options": repr(asdict(batch.options)),
     }
     return sha256_hex(json.dumps(settings, sort_keys=True).encode())

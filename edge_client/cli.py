@@ -6,8 +6,10 @@ import io
 import json
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +19,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from edge_client.exits import EXIT_HELP, Exit, exit_of_error
 from shared.errors import Code, GoodnoiseError
+from shared.levels.labels import ASKING, LEVEL_HELP, LEVELS, Level, level_label, level_named
 
 __all__ = ["app", "main"]
 
@@ -89,13 +92,16 @@ def protect(
             help="auto; strong (may be seen); levels such as 8 (sign steps); PSNR over the face such as 36dB."
         ),
     ] = "auto",
-    level: Annotated[
-        str,
+    level: Annotated[str, typer.Option(help=LEVEL_HELP)] = "pull",
+    seed: Annotated[
+        int | None,
         typer.Option(
-            help="How much may be sent: pull (nothing made from the photo) or off (contact no cloud)."
+            min=0,
+            help="On one machine the same seed gives the same file (default 0). Where a cloud's answer is "
+            "taken, leave it out: a cloud that knows the seed knows more of the noise.",
+            show_default=False,
         ),
-    ] = "pull",
-    seed: Annotated[int, typer.Option(min=0, help="On one machine the same seed gives the same file.")] = 0,
+    ] = None,
     profile: Profile = "full",
     as_json: Json = False,
     report: Annotated[
@@ -127,24 +133,52 @@ def protect(
         policy = MetadataPolicy(
             keep_location=keep_location, keep_serials=keep_serials, strip_all=strip_metadata
         )
-        options = ProtectOptions(parse_budget(budget), seed=seed, policy=policy)
+        options = ProtectOptions(parse_budget(budget), seed=seed or 0, policy=policy)
         items = find_photos(paths, out)
-        bundle = _bundle(cloud, level, profile, ca=ca, root=root)
+        chosen = _level(level, cloud)
+        bundle, reachable = _bundle(cloud, chosen, profile, ca=ca, root=root)
         nets = load_nets(bundle, threads=threads)
+        hints = None
+        if chosen in ASKING:
+            _err.print(
+                f"goodnoise: {level_label(chosen, bundle.manifest.scores)}", markup=False, soft_wrap=True
+            )
+            hints = _hints(chosen, cloud, ca, nets, seed) if reachable else None
         owner = read_album(album, nets.recognisers, nets.detector) if album else None
         batch = Batch(nets, options, owner, with_report=report, overwrite=overwrite)
+        batch = replace(batch, level=chosen, hints=hints)
         results, interrupted = _run(run_batch, items, batch)
         if as_json:
             photos = [_result_to_dict(result) for result in results]
             _print_json({"bundle": nets.version, "interrupted": interrupted, "photos": photos})
         else:
             _out.print(results_table(results, width=_out.width))
+        for note in _hint_notes(results):
+            _err.print(f"goodnoise: {note}", markup=False, highlight=False, soft_wrap=True)
         code = Exit.INTERRUPTED if interrupted else exit_of_results(results)
         if interrupted:
             _err.print(INTERRUPTED)
         if code is Exit.STILL_MATCHES and not as_json:
             _err.print(ADVICE)
     raise typer.Exit(code)
+
+
+def _hints(level: Level, cloud: str | None, ca: Path | None, nets: Any, seed: int | None) -> Any:  # noqa: ANN401
+    """What asks the cloud about each photo."""
+    from edge_client.channel import Endpoint
+    from edge_client.hints import CloudHints
+    from edge_client.ledger import Ledger
+    from edge_client.store import default_root
+
+    endpoint = Endpoint(address=cloud or "", ca=str(ca) if ca else None)
+    return CloudHints(level, endpoint, Ledger(default_root()), nets.surrogates, seed=seed)
+
+
+def _hint_notes(results: list[Any]) -> list[str]:
+    """Why photos went without a hint, each reason once with the number of photos."""
+    hints = [result.report["hint"] for result in results if result.report and "hint" in result.report]
+    missed = Counter(hint["note"] for hint in hints if hint["status"] in ("not asked", "failed"))
+    return [f"{count} of {len(hints)} photos went without a hint: {note}" for note, count in missed.items()]
 
 
 def _run(run_batch: Any, items: Any, batch: Any) -> tuple[list[Any], bool]:  # noqa: ANN401 - batch's types
@@ -275,6 +309,8 @@ def bundle_show(as_json: Json = False) -> None:
                 f"unclear licences accepted by the operator: {', '.join(bundle.manifest.accepted_licences)}"
             )
         _out.print(f"made {bundle.manifest.created}, {bundle.age.days} days old")
+        for level in LEVELS:
+            _out.print(level_label(level, bundle.manifest.scores), markup=False, soft_wrap=True)
         for line in trust_lines(store, bundle):
             _out.print(line, markup=False, soft_wrap=True)
         before = store.previous()
@@ -438,17 +474,28 @@ def _profile(text: str) -> Any:  # noqa: ANN401 - the literal type Profile
     return text
 
 
+def _level(text: str, cloud: str | None) -> Level:
+    level = level_named(text)
+    if level in ASKING and not cloud:
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"level {level!r} asks a cloud; name one with --cloud HOST:PORT"
+        )
+    return level
+
+
 def _bundle(  # its result is an InstalledBundle
-    cloud: str | None, level: str, profile: str, *, ca: Path | None, root: Path | None
-) -> Any:  # noqa: ANN401
-    """The bundle to work with, updated first where a cloud is named and may be contacted."""
+    cloud: str | None, level: Level, profile: str, *, ca: Path | None, root: Path | None
+) -> tuple[Any, bool]:
+    """The bundle to work with, updated first where a cloud is named and may be contacted.
+
+    The second value is False when that cloud could not be reached, so that nothing else is asked of it.
+    """
     from edge_client.store import BundleStore
     from edge_client.update import update as fetch
 
-    if level not in ("pull", "off"):
-        raise GoodnoiseError(Code.INVALID_INPUT, f"level {level!r} is unknown; give pull or off")
     store = BundleStore()
-    if cloud and level == "pull":
+    reachable = True
+    if cloud and level != "off":
         try:
             fetch(cloud, store, profile=_profile(profile), ca=ca, root=_root(root))
         except GoodnoiseError as error:
@@ -458,9 +505,10 @@ def _bundle(  # its result is an InstalledBundle
             _err.print(f"goodnoise: {error.message}", markup=False, highlight=False)
             age = store.current().age.days
             _err.print(f"goodnoise: working from the installed bundle, {age} days old")
+            reachable = error.code not in (Code.UNAVAILABLE, Code.DEADLINE)
     elif level == "pull":
         _err.print("goodnoise: no cloud named; working from the installed bundle")
-    return store.current()
+    return store.current(), reachable
 
 
 if __name__ == "__main__":

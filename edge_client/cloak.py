@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge_client.advice import (
+    Advice,
+    Start,
+    best_start,
+    lifted,
+    probe_of,
+    random_step,
+    without_trace,
+)
 from edge_client.check import Anchors
 from edge_client.devicenets import DeviceNets
 from edge_client.ladder import Rung
@@ -21,12 +29,10 @@ from shared.attack.oracles import Ensemble, Expectation, Keys, Oracle
 from shared.attack.steps import Rule
 from shared.attack.table import ATTACKS
 from shared.attack.transforms import Chain, Jitter, Jpeg, Maybe, Resize, Warp
-from shared.faces.frames import FRAMES, similarity_to_frame
+from shared.faces.frames import similarity_to_frame
 
 __all__ = ["Cloak", "CloakSettings", "make_cloak"]
 
-# The share of the budget that a hint may begin with; the rest is for the attack to find.
-HINT_SHARE = 0.3
 # How much wider than a face's oval the crop of a recogniser is.
 _CROP = 1.3
 # What rounding to whole levels takes from the PSNR, kept back so that the file holds what the budget says.
@@ -50,6 +56,9 @@ class CloakSettings:
         quality: lowest and highest JPEG quality that a platform saves at.
         platform: probability that a step sees each of resize and JPEG.
         looks: where a change may go.
+        last_steps: steps that end an attack which began with a cloud's answer, after its trace was removed.
+        keep_trace: leave the answer's trace in, to measure what it gives. Never for a photo that is
+            published: who made the answer could find it there.
     """
 
     steps: int = 30
@@ -60,17 +69,24 @@ class CloakSettings:
     quality: tuple[int, int] = (60, 95)
     platform: float = 0.7
     looks: Looks = field(default_factory=Looks)
+    last_steps: int = 8
+    keep_trace: bool = False
 
 
 @dataclass(frozen=True)
 class Cloak:
-    """A perturbation of a region's canvas, float32 1 3 H W in [-1,1], and how many gradients it took."""
+    """A perturbation of a region's canvas, float32 1 3 H W in [-1,1], and how many gradients it took.
+
+    `advised` says whether it began with a cloud's answer; `seed` is that of its randomness.
+    """
 
     delta: Floats
     gradient_calls: int
+    advised: bool = False
+    seed: int = 0
 
 
-def make_cloak(  # noqa: PLR0913 - the last four have defaults
+def make_cloak(  # noqa: PLR0913 - the last five have defaults
     photo: Pixels,
     region: Region,
     anchors: Anchors,
@@ -81,6 +97,7 @@ def make_cloak(  # noqa: PLR0913 - the last four have defaults
     seed: int = 0,
     grey: bool = False,
     previous: Cloak | None = None,
+    advice: Advice | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Cloak:
     """Attack one face within one budget.
@@ -95,23 +112,78 @@ def make_cloak(  # noqa: PLR0913 - the last four have defaults
         seed: of all randomness.
         grey: equal in all channels.
         previous: a cloak for a smaller budget, to go on from.
+        advice: a cloud's answer about this face; used where it helps, and then with its own seed.
         on_step: called with steps done and steps in all; may raise to stop.
     """
     canvas = region.cut(photo)
     budget = _budget(canvas, region, rung, settings.looks, grey=grey)
-    attack = _attack(rung, settings, first=previous is None)
-    start = previous.delta if previous is not None else _start(canvas, region, nets, anchors, budget)
-    result = run(
-        attack,
-        device_oracle(region, canvas.shape, nets.surrogates, anchors, settings),
+    work = _Work(
         canvas,
+        device_oracle(region, canvas.shape, nets.surrogates, anchors, settings),
         budget,
-        seed=seed,
-        ids=(_image_id(region),),
-        start=start,
-        on_step=None if on_step is None else lambda step, _losses: on_step(step + 1, attack.steps),
+        _attack(rung, settings, first=previous is None),
+        _image_id(region),
+        on_step,
     )
-    return Cloak(np.asarray(result.delta, np.float32), attack.steps)
+    if previous is not None:
+        if previous.advised:
+            return replace(work.run(previous.seed, previous.delta), advised=True)
+        return work.run(seed, previous.delta)
+    start = _start(canvas, region, nets, anchors, budget, advice)
+    if advice is None or start.answer is None:
+        return work.run(seed, start.delta)
+    return work.run_advised(advice.seed, start, settings, grey=grey)
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """One attack, ready to run."""
+
+    canvas: Floats
+    oracle: Oracle
+    budget: Budget
+    attack: Attack
+    image_id: int
+    on_step: Callable[[int, int], None] | None
+
+    def run(self, seed: int, start: Floats | None) -> Cloak:
+        """From a start, or a random one."""
+        delta = self._steps(self.attack.steps, seed, start, done=0)
+        return Cloak(delta, self.attack.steps, seed=seed)
+
+    def run_advised(self, seed: int, start: Start, settings: CloakSettings, *, grey: bool) -> Cloak:
+        """From a start that a cloud had a part in; the last steps are the device's own (module `advice`)."""
+        if start.delta is None or start.answer is None:
+            raise ValueError("start: expected one with an answer in it")
+        rng = np.random.default_rng(seed)
+        last = min(settings.last_steps, self.attack.steps - 1)
+        probe = probe_of(start.answer, rng, grey=grey)
+        begun = self._steps(self.attack.steps - last, seed, start.delta + probe, done=0)
+        if not settings.keep_trace:
+            begun = without_trace(begun, start.answer, probe)
+        ended = self._steps(last, int(rng.integers(2**63)), begun, done=self.attack.steps - last)
+        delta = np.asarray(self.budget.project(random_step(ended, rng, grey=grey), self.canvas), np.float32)
+        return Cloak(delta, self.attack.steps, advised=True, seed=seed)
+
+    def _steps(self, count: int, seed: int, start: Floats | None, *, done: int) -> Floats:
+        result = run(
+            replace(self.attack, steps=count),
+            self.oracle,
+            self.canvas,
+            self.budget,
+            seed=seed,
+            ids=(self.image_id,),
+            start=start,
+            on_step=None if self.on_step is None else self._told(done),
+        )
+        return np.asarray(result.delta, np.float32)
+
+    def _told(self, done: int) -> Callable[[int, object], None]:
+        def tell(step: int, _losses: object) -> None:
+            if self.on_step is not None:
+                self.on_step(done + step + 1, self.attack.steps)
+
+        return tell
 
 
 def device_oracle(
@@ -170,30 +242,26 @@ def _budget(canvas: Floats, region: Region, rung: Rung, looks: Looks, *, grey: b
 
 
 def _start(
-    canvas: Floats, region: Region, nets: DeviceNets, anchors: Anchors, budget: Budget
-) -> Floats | None:
-    """The universal perturbation of the bundle that lowers the device's own loss most, warped onto the face.
+    canvas: Floats,
+    region: Region,
+    nets: DeviceNets,
+    anchors: Anchors,
+    budget: Budget,
+    advice: Advice | None,
+) -> Start:
+    """The hint that lowers the device's own loss most: of the bundle's universals, and a cloud's answer.
 
     Similarity to oneself has no gradient at the original photo, so the attack has to begin somewhere else; a
-    hint is better than noise. None when the bundle has no hint or none helps.
+    hint is better than noise. The start is empty when there is no hint or none helps.
     """
-    if not len(nets.universals):
-        return None
-    matrix = similarity_to_frame(region.landmarks(), FRAMES["arcface112"])
-    size = (canvas.shape[3], canvas.shape[2])
-    best, best_score = None, 0.0
-    for universal in nets.universals:
-        lifted = cv2.warpAffine(
-            np.ascontiguousarray(universal.transpose(1, 2, 0)),
-            matrix,
-            size,
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        )
-        delta = HINT_SHARE * np.asarray(budget.project(lifted.transpose(2, 0, 1)[None], canvas), np.float32)
-        score = _drop(canvas, canvas + delta, region, nets, anchors)
-        if score > best_score:
-            best, best_score = delta, score
-    return best
+    landmarks, size = region.landmarks(), (canvas.shape[2], canvas.shape[3])
+    universals = [lifted(universal, landmarks, size) for universal in nets.universals]
+    answer = None if advice is None else lifted(advice.direction, landmarks, size)
+
+    def drop(delta: Floats) -> float:
+        return _drop(canvas, canvas + delta, region, nets, anchors)
+
+    return best_start(canvas, universals, answer, budget, drop)
 
 
 def _drop(before: Floats, after: Floats, region: Region, nets: DeviceNets, anchors: Anchors) -> float:

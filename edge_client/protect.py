@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge_client.advice import Advice, Asks, HintReport
 from edge_client.album import Album
 from edge_client.check import SMALLEST_FACE, Anchors, Verdict, embed, judge
 from edge_client.cloak import Cloak, CloakSettings, make_cloak
@@ -95,7 +96,10 @@ class FaceReport:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A protected photo: the file's bytes, its decoded pixels, a report for each face, seconds by stage."""
+    """A protected photo: the file's bytes, its decoded pixels, a report for each face, seconds by stage.
+
+    `hint` says what became of asking a cloud; None where none was asked.
+    """
 
     data: bytes
     format: str
@@ -105,6 +109,7 @@ class Outcome:
     skipped: int
     seconds: dict[str, float]
     gradient_calls: int
+    hint: HintReport | None = None
 
     @property
     def protected(self) -> bool:
@@ -133,6 +138,7 @@ class _Work:
     region: Region
     anchors: Anchors
     anchor: str
+    advice: Advice | None = None
     cloak: Cloak | None = None
     rung: Rung | None = None
     verdicts: tuple[Verdict, ...] = ()
@@ -150,6 +156,7 @@ def protect(
     options: ProtectOptions,
     *,
     album: Album | None = None,
+    hints: Asks | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Protect every face of a photo.
@@ -159,6 +166,7 @@ def protect(
         nets: the networks and hints of the installed bundle.
         options: budget, seed, metadata.
         album: the owner's other photos; faces that are not the owner's get their own photo as anchor.
+        hints: asks a cloud about one face, the owner's or else the largest; None asks nobody.
         progress: told of each step; may raise to stop.
 
     Raises:
@@ -174,6 +182,11 @@ def protect(
         raise GoodnoiseError(Code.NO_FACE, f"{_no_face(len(found))}; nothing was changed")
     with clock.stage("anchor"):
         works = [_start(photo, face, nets, album) for face in faces]
+    report = None
+    if hints is not None:
+        with clock.stage("hint"):
+            tell("hint", 0, 1)
+            report = _ask(hints, photo, works)
     calls = 0
     data, saved = b"", photo.pixels
     for number, rung in enumerate(options.rungs):
@@ -194,6 +207,7 @@ def protect(
                     seed=options.seed,
                     grey=photo.grey,
                     previous=work.cloak,
+                    advice=work.advice,
                     on_step=partial(tell, said),
                 )
                 calls += work.cloak.gradient_calls
@@ -210,7 +224,15 @@ def protect(
     with clock.stage("measure"):
         reports = tuple(_report(photo.pixels, saved, work) for work in works)
     return Outcome(
-        data, photo.format, photo.pixels, saved, reports, len(found) - len(faces), clock.seconds, calls
+        data,
+        photo.format,
+        photo.pixels,
+        saved,
+        reports,
+        len(found) - len(faces),
+        clock.seconds,
+        calls,
+        _tried(report, works),
     )
 
 
@@ -264,6 +286,23 @@ def _start(photo: Photo, face: Face, nets: DeviceNets, album: Album | None) -> _
     if album is not None and album.shows(own, nets.recognisers):
         return _Work(face, region, album.anchors, "album")
     return _Work(face, region, own, "own photo")
+
+
+def _ask(hints: Asks, photo: Photo, works: Sequence[_Work]) -> HintReport:
+    """Ask about one face, so that a photo costs its privacy budget once."""
+    asked = next((work for work in works if work.anchor == "album"), works[0])
+    answer = hints.ask(photo.pixels, asked.face)
+    asked.advice = answer.advice
+    return answer.report
+
+
+def _tried(report: HintReport | None, works: Sequence[_Work]) -> HintReport | None:
+    """The report, with what the device made of the answer."""
+    if report is None or report.status != "asked":
+        return report
+    if any(work.cloak is not None and work.cloak.advised for work in works):
+        return replace(report, status="taken", note="it lowers this device's own loss; its trace was removed")
+    return replace(report, status="dropped", note="it does not lower this device's own loss further")
 
 
 def _composed(photo: Photo, works: Sequence[_Work]) -> Pixels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import cv2
@@ -64,7 +65,8 @@ def _verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
 
 
 def outcome_to_dict(outcome: Outcome, *, bundle: str) -> dict[str, Any]:
-    """An outcome as JSON values; seconds by stage."""
+    """An outcome as JSON values; seconds by stage; `hint` only where a cloud was asked."""
+    hint = {} if outcome.hint is None else {"hint": asdict(outcome.hint)}
     return {
         "protected": outcome.protected,
         "format": outcome.format,
@@ -73,6 +75,7 @@ def outcome_to_dict(outcome: Outcome, *, bundle: str) -> dict[str, Any]:
         "faces_too_small": outcome.skipped,
         "seconds": {stage: round(value, 3) for stage, value in outcome.seconds.items()},
         "gradient_calls": outcome.gradient_calls,
+        **hint,
     }
 
 
