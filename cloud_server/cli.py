@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from cloud_server.bundles.commands import app as bundle_app
+from cloud_server.evaluation.app import app as evaluate_app
 from cloud_server.exits import EXIT_HELP, Exit, command_errors
 from cloud_server.hints.commands import app as hints_app
 
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(bundle_app, name="bundle")
+app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(hints_app, name="hints")
 
 

@@ -1,0 +1,1 @@
+"""Protection on pairs of photos: rows of attacks, conditions, recognisers with their roles, intervals."""
