@@ -177,8 +177,19 @@ def _pip(origin: Origin, folder: Path) -> None:
         "--quiet",
         "--dest",
         str(folder),
+        *_wheel_options(origin),
     ]
     _run([sys.executable, "-m", "pip", "download", *options, wanted], origin)
+
+
+def _wheel_options(origin: Origin) -> list[str]:
+    """Ask for the wheel that the card's hash is of, whatever machine this is: only a file of it is read."""
+    if not origin.wheel:
+        return []
+    python, abi, platform = origin.wheel.split("-")
+    version, implementation = python[2:], python[:2]
+    options = {"python-version": version, "implementation": implementation, "abi": abi, "platform": platform}
+    return [part for name, value in options.items() for part in (f"--{name}", value)]
 
 
 def _npm(origin: Origin, folder: Path) -> None:

@@ -24,7 +24,7 @@ __all__ = [
     "card_to_dict",
 ]
 
-Kind = Literal["recogniser", "detector"]
+Kind = Literal["recogniser", "detector", "landmarks"]
 Metric = Literal["cosine", "euclidean"]
 Redistribution = Literal["yes", "no", "unknown"]
 Registry = Literal["pypi", "npm", "file"]
@@ -42,6 +42,7 @@ class Origin:
     sha256: str  # of the package archive as the registry ships it; empty for registry 'file'
     files: tuple[str, ...]
     file_sha256: tuple[str, ...]
+    wheel: str = ""  # its tags, such as cp311-cp311-win_amd64, where PyPI has one wheel a platform
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Card:
     A recogniser's forward graph maps `face`, float32 N 3 S S, RGB in [0,1] in the frame's own geometry, to
     `embedding`, float32 N D (unit length where the metric is cosine). `mean` (for R, G, B, in levels; a file
     may give one for all) and `scale` say how the origin network expects its input,
-    `(255 * x - mean) * scale`; the importer bakes them into the graph.
+    `(255 * x - mean) * scale`; the importer bakes them into the graph. A network of landmarks has the same
+    two ends; its `embedding` is x, y, z of one point after the other, in pixels of its own square.
     """
 
     name: str
@@ -115,8 +117,11 @@ class Card:
 
 
 def card_to_dict(card: Card) -> dict[str, Any]:
-    """The card as plain JSON values."""
-    return asdict(card)
+    """The card as plain JSON values; tags of a wheel only where there are some."""
+    raw = asdict(card)
+    if not card.origin.wheel:
+        del raw["origin"]["wheel"]
+    return raw
 
 
 def card_from_dict(raw: Mapping[str, Any], *, source: str) -> Card:

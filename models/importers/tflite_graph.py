@@ -18,6 +18,7 @@ __all__ = ["read_tflite"]
 Table: TypeAlias = Any
 
 _DTYPES = {
+    tflite.TensorType.FLOAT16: np.float16,
     tflite.TensorType.FLOAT32: np.float32,
     tflite.TensorType.INT32: np.int32,
     tflite.TensorType.INT64: np.int64,
@@ -40,7 +41,10 @@ def read_tflite(content: bytes, *, source: str) -> Net:
 
 
 class _Reader:
-    """One file while it is read; `names` maps tensor numbers to names in the net."""
+    """One file while it is read.
+
+    `names` maps tensor numbers to names in the net, `widened` those of half-precision weights to float32.
+    """
 
     def __init__(self, content: bytes, source: str) -> None:
         self.model = tflite.Model.GetRootAsModel(content, 0)
@@ -48,19 +52,37 @@ class _Reader:
         self.source = source
         self.out = Net("face", "")
         self.names: dict[int, str] = {int(self.graph.Inputs(0)): "face"}
+        self.widened: dict[int, Array] = {}
 
     def net(self) -> Net:
         for index in range(self.graph.OperatorsLength()):
             operator = self.graph.Operators(index)
             name = self._operator_name(operator)
+            if name == "DEQUANTIZE":
+                self._widen(operator)
+                continue
             if name not in _RULES:
                 raise GoodnoiseError(
                     Code.INVALID_INPUT,
                     f"{self.source}: operator {name} has no rule here; there are {', '.join(sorted(_RULES))}",
                 )
             self.names[int(operator.Outputs(0))] = _RULES[name](self, operator)
-        self.out.output = self.names[int(self.graph.Outputs(0))]
+        result = int(self.graph.Outputs(0))
+        self.out.output = self.names[result]
+        if len(self.shape(result)) == 4:
+            self.out.output = self.out.add("Flatten", [self.out.output], axis=1)
         return self.out
+
+    def _widen(self, operator: Table) -> None:
+        # Files of half size keep their weights as float16 and widen them when they run.
+        source = int(operator.Inputs(0))
+        value = self.array(source)
+        if value is None or value.dtype != np.float16:
+            raise GoodnoiseError(
+                Code.INVALID_INPUT,
+                f"{self.source}: tensor {source} is quantised; only float files can be read",
+            )
+        self.widened[int(operator.Outputs(0))] = value.astype(np.float32)
 
     def _operator_name(self, operator: Table) -> str:
         code = self.model.OperatorCodes(operator.OpcodeIndex())
@@ -69,6 +91,8 @@ class _Reader:
 
     def array(self, tensor: int) -> Array | None:
         """The constant behind a tensor, in its own layout, or None when it is computed."""
+        if tensor in self.widened:
+            return self.widened[tensor]
         item = self.graph.Tensors(tensor)
         buffer = self.model.Buffers(item.Buffer())
         if buffer.DataLength() == 0:
@@ -94,6 +118,8 @@ class _Reader:
             )
         if value.ndim == 1 and value.size > 1:
             value = value[:, None, None]
+        elif value.ndim == 3:
+            value = value.transpose(2, 0, 1)
         elif value.ndim == 4:
             value = value.transpose(0, 3, 1, 2)
         return self.out.weight(value)
@@ -182,6 +208,37 @@ def _reshape(reader: _Reader, operator: Table) -> str:
     return reader.out.add("Flatten", [name], axis=1)
 
 
+def _max_pool(reader: _Reader, operator: Table) -> str:
+    options = _options(operator, tflite.Pool2DOptions)
+    source = int(operator.Inputs(0))
+    _, height, width, _ = reader.shape(source)
+    kernel = [options.FilterHeight(), options.FilterWidth()]
+    strides = [options.StrideH(), options.StrideW()]
+    top, bottom = _pads(height, kernel[0], strides[0], 1, options.Padding())
+    left, right = _pads(width, kernel[1], strides[1], 1, options.Padding())
+    name = reader.out.add(
+        "MaxPool",
+        [reader.operand(source)],
+        kernel_shape=kernel,
+        strides=strides,
+        pads=[top, left, bottom, right],
+    )
+    return reader.activate(name, options.FusedActivationFunction())
+
+
+def _pad(reader: _Reader, operator: Table) -> str:
+    source, widths = int(operator.Inputs(0)), reader.array(int(operator.Inputs(1)))
+    if widths is None or widths.shape != (4, 2):
+        raise GoodnoiseError(Code.INVALID_INPUT, f"{reader.source}: a pad of computed or odd widths")
+    # One pair an axis, N H W C; ONNX wants all beginnings and then all ends, N C H W.
+    pads = widths[[0, 3, 1, 2]].T.reshape(-1).astype(np.int64)
+    return reader.out.add("Pad", [reader.operand(source), reader.out.weight(pads, "pads")])
+
+
+def _prelu(reader: _Reader, operator: Table) -> str:
+    return reader.out.add("PRelu", [reader.operand(int(operator.Inputs(i))) for i in (0, 1)])
+
+
 def _unary(op: str) -> Callable[[_Reader, Table], str]:
     return lambda reader, operator: reader.out.add(op, [reader.operand(int(operator.Inputs(0)))])
 
@@ -199,7 +256,10 @@ _RULES: dict[str, Callable[[_Reader, Table], str]] = {
     "ADD": _binary("Add", tflite.AddOptions),
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
+    "MAX_POOL_2D": _max_pool,
     "MUL": _binary("Mul", tflite.MulOptions),
+    "PAD": _pad,
+    "PRELU": _prelu,
     "RELU": _unary("Relu"),
     "RESHAPE": _reshape,
     "SUB": _binary("Sub", tflite.SubOptions),

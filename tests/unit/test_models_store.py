@@ -17,7 +17,14 @@ def card() -> Card:
 
 def test_the_zoo_has_the_five_networks_and_each_says_where_it_comes_from() -> None:
     cards = zoo_cards()
-    assert sorted(cards) == ["dlib-resnet", "mobilefacenet-192", "mobilefacenet-512", "sface", "yunet"]
+    assert sorted(cards) == [
+        "dlib-resnet",
+        "facemesh",
+        "mobilefacenet-192",
+        "mobilefacenet-512",
+        "sface",
+        "yunet",
+    ]
     for card in cards.values():
         assert len(card.origin.sha256) == 64
         assert all(len(value) == 64 for value in card.origin.file_sha256)
