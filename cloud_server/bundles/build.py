@@ -142,7 +142,7 @@ def _manifest(
             BundleObject(name, sha256_hex(content), len(content)) for name, content in sorted(objects.items())
         ),
         accepted_licences=accepted_among([member.card for member in members]),
-        scores=read_scores(order.profile, order.scores),
+        scores={**read_scores(order.profile, order.scores), **order.measured},
     )
     return replace(manifest, version=f"{created.astimezone(UTC):%Y.%m.%d}-{content_id(manifest)[:8]}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -53,6 +53,16 @@ def build(
         list[Path] | None, typer.Option(help="A hint (.npy) in place of the project's own; repeat.")
     ] = None,
     no_hints: Annotated[bool, typer.Option("--no-hints", help="Leave the project's own hints out.")] = False,
+    faces: Annotated[
+        Path | None,
+        typer.Option(help="Photos, one folder a person: train the bundle's student and hints on them."),
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Keeps trainings with --faces; the next run goes on. OUT/training.")
+    ] = None,
+    data: Annotated[str, typer.Option(help="What --faces are, in words; devices show it.")] = "own photos",
+    teacher: Annotated[str, typer.Option(help="With --faces, the recogniser that stays here.")] = "sface",
+    steps: Annotated[int, typer.Option(min=1, help="With --faces, batches of the student.")] = 900,
     margins: Annotated[Path | None, typer.Option(help="TOML file with margins of the check.")] = None,
     scores: Annotated[Path | None, typer.Option(help="TOML file with measured figures.")] = None,
     created: Annotated[
@@ -61,7 +71,9 @@ def build(
 ) -> None:
     """Assemble bundles from the zoo and hints. Devices get them after 'bundle sign' and 'bundle publish'.
 
-    Needs 'goodnoise-models fetch' first, and no torch. A second run with the same content changes nothing.
+    Needs 'goodnoise-models fetch' first, and no torch; only training with --faces does. Training shows its
+    progress, and the same command goes on where it was cut off. A second run with the same content changes
+    nothing.
     """
     given = dict(locals())
     with command_errors(interrupted="interrupted; what was published before is still there"):
@@ -101,6 +113,10 @@ def _build(given: dict[str, Any]) -> None:
     from cloud_server.bundles.build import build_bundle, check_orders
 
     orders = _orders(given)
+    if given["faces"]:
+        # What would be refused later is refused before an hour of training.
+        check_orders([replace(order, surrogates=None) for order in orders], command=_command(given))
+        orders = _trained(given, orders)
     check_orders(orders, command=_command(given))
     console = Console(stderr=True)
     for order in orders:
@@ -112,6 +128,40 @@ def _build(given: dict[str, Any]) -> None:
             f"{manifest.profile}: bundle {manifest.version} {state}, {manifest.size / 1e6:.1f} MB, "
             f"{len(manifest.members)} networks, {len(manifest.hints)} hints"
         )
+
+
+def _trained(given: dict[str, Any], orders: list[Order]) -> list[Order]:
+    """The orders with a student and hints trained on the operator's faces."""
+    from cloud_server.bundles.training import TrainingOrder, train_for_bundle
+    from cloud_server.hints.commands import load_folder, training_progress
+    from cloud_server.hints.nets import require_torch
+
+    require_torch("a student")
+    order = TrainingOrder(
+        work=given["work"] or given["out"] / "training",
+        data=given["data"],
+        teacher=given["teacher"],
+        student_steps=given["steps"],
+    )
+    store = orders[0].store
+    with training_progress() as step:
+        found = load_folder(given["faces"], store, step)
+        made = train_for_bundle(found, order, store, report=step)
+    return [
+        replace(
+            wanted,
+            surrogates=(*(name for name in _bodies(wanted) if name != order.teacher), made.student),
+            hints=made.hints if wanted.hints is None else wanted.hints,
+            measured={**wanted.measured, "hints": made.measured},
+        )
+        for wanted in orders
+    ]
+
+
+def _bodies(order: Order) -> list[str]:
+    """The surrogates of an order but for students, which the new one replaces."""
+    names = [part.name for part in order.recipe.surrogates]
+    return [name for name in names if "student" not in name]
 
 
 @dataclass(frozen=True)

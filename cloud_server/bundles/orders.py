@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cloud_server.bundles.licences import refuse_unaccepted
 from cloud_server.bundles.profiles import DETECTOR, Part, Recipe, recipe_for
@@ -30,6 +31,7 @@ class Order:
         hints: `.npy` files with their `.json`; None takes the project's own, an empty tuple none.
         margins: TOML file in place of the project's own; see `figures`.
         scores: likewise.
+        measured: further scores, added to those of the file.
         created: when the bundle counts as made; None is the time of the call.
         models: folder of the zoo; None is the user's.
     """
@@ -41,6 +43,7 @@ class Order:
     hints: tuple[Path, ...] | None = None
     margins: Path | None = None
     scores: Path | None = None
+    measured: Mapping[str, Any] = field(default_factory=dict)
     created: datetime | None = None
     models: Path | None = None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from cloud_server.hints.data import FaceSet
     from models.store import Store
 
-__all__ = ["app"]
+__all__ = ["app", "load_folder", "training_progress"]
 
 app = typer.Typer(
     help="Train hints: perturbations that help a device's own to transfer.", no_args_is_help=True
@@ -193,6 +195,19 @@ def _faces(given: dict[str, Any], store: Store, step: _Steps) -> FaceSet:
         cache=given["cache"],
         progress=step,
     )
+
+
+def load_folder(folder: Path, store: Store, step: _Steps) -> FaceSet:
+    """All faces of a folder, with a bar."""
+    nothing = {"people": None, "per_person": None, "cache": None}
+    return _faces({"faces": folder, **nothing}, store, step)
+
+
+@contextmanager
+def training_progress() -> Iterator[_Steps]:
+    """Bars on standard error, one for each thing that is named."""
+    with _progress() as bar:
+        yield _Steps(bar)
 
 
 def _train(given: dict[str, Any]) -> dict[str, Any]:
