@@ -40,10 +40,19 @@ def protect(photo: Path, cloud: str, home: Path, out: Path, *more: str) -> dict[
 
 @pytest.mark.zoo
 def test_two_photos_send_the_same(
-    start_cloud: Callable[..., Any], record: Callable[..., Any], zoo: Path, photos: Path, tmp_path: Path
+    start_cloud: Callable[..., Any],
+    record: Callable[..., Any],
+    zoo: Path,
+    photos: Path,
+    tmp_path: Path,
+    trust: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cloud = start_cloud()
     build_bundle(Order(profile="phone", accepted_licences=ACCEPTED, models=zoo), tmp_path / "published")
+    cloud.bundles.sign()
+    (tmp_path / "root.json").write_bytes(trust.root)
+    monkeypatch.setenv("GOODNOISE_ROOT", str(tmp_path / "root.json"))
     other = tmp_path / "a-telling-name.jpg"
     Image.open(photos / "astronaut.png").convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
         other, quality=80
