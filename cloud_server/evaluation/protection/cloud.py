@@ -13,11 +13,10 @@ from typing import Self
 from cloud_server.evaluation.protection.device import Installed
 from cloud_server.evaluation.protection.rows import Row
 from shared.errors import Code, GoodnoiseError
+from shared.levels.labels import ASKING
 
-__all__ = ["ASKING", "Clouds"]
+__all__ = ["Clouds"]
 
-# Levels at which a photo's protection asks the cloud.
-ASKING = ("cluster", "sketch", "sign")
 _START_SECONDS = 300.0
 
 

@@ -22,6 +22,8 @@ from cloud_server.bundles.build import Order, build_bundle
 from cloud_server.evaluation.protection.pairs import Task, read_pixels
 from cloud_server.evaluation.protection.pictures import save_png
 from cloud_server.evaluation.protection.rows import Row
+from cloud_server.hints.files import prebuilt_hints
+from models.store import Store, default_store, load_card
 from shared.bundle import Manifest, sha256_hex
 from shared.errors import Code, GoodnoiseError
 
@@ -106,7 +108,23 @@ class Device:
         self._models = models
         self._seed = seed
         self._installed: dict[str, Installed] = {}
+        self._keys: dict[Row, str] = {}
         self._lock = threading.Lock()
+
+    def key(self, row: Row) -> str:
+        """The row's key with what its networks and hints are: a network trained again begins anew.
+
+        Raises:
+            GoodnoiseError: NOT_FOUND or PRECONDITION for a network that the zoo lacks.
+        """
+        with self._lock:
+            if row not in self._keys:
+                store = Store(self._models or default_store())
+                cards = [load_card(name, store.folder) for name in (*row.surrogates, *row.checkers)]
+                content = [store.read(card) for card in cards]
+                content += [path.read_bytes() for path in prebuilt_hints()] if row.hints else []
+                self._keys[row] = f"{row.key}-{sha256_hex(''.join(map(sha256_hex, content)).encode())[:8]}"
+            return self._keys[row]
 
     def installed(self, row: Row) -> Installed:
         """The home of a row's bundle; built and installed the first time.
@@ -114,7 +132,8 @@ class Device:
         Raises:
             GoodnoiseError: as of `build_bundle`, INTERNAL when the device refuses it.
         """
-        chosen = json.dumps([row.profile, row.surrogates, row.checkers, row.hints])
+        content = self.key(row).rpartition("-")[2]
+        chosen = json.dumps([row.profile, row.surrogates, row.checkers, row.hints, content])
         key = f"{row.profile}-{sha256_hex(chosen.encode())[:8]}"
         with self._lock:
             if key not in self._installed:
@@ -160,23 +179,31 @@ class Device:
         """
         found: dict[str, Protected] = {}
         for group in [[task] for task in tasks] if row.album else [list(tasks)]:
-            place = self._folder / "photos" / row.key / (group[0].name if row.album else chunk)
+            place = self._folder / "photos" / self.key(row) / (group[0].name if row.album else chunk)
             found |= self._call(row, group, place, cloud)
         return found
 
     def _call(self, row: Row, tasks: Sequence[Task], place: Path, cloud: str) -> dict[str, Protected]:
         inputs = [self.input(task) for task in tasks]
         command = [*_DEVICE, "protect", *map(str, inputs), "-o", str(place), "--json", "--overwrite"]
-        command += ["--budget", row.budget, "--seed", str(self._seed), "--threads", "1", "--level", row.level]
+        command += ["--budget", row.budget, "--threads", "1", "--level", row.level, "--profile", row.profile]
         command += ["--album", str(self._album(tasks[0]))] if row.album else []
-        command += ["--cloud", cloud] if cloud else []
-        code, out, err = self._processes.run(command, _environment(self.installed(row).home))
+        # What asks a cloud draws its own seed, as the product does.
+        command += ["--cloud", cloud] if cloud else ["--seed", str(self._seed)]
+        home = self.installed(row).home
+        home = self._own_home(home, f"{self.key(row)}-{place.name}") if cloud else home
+        code, out, err = self._processes.run(command, _environment(home))
         if code not in _ANSWERED:
-            raise GoodnoiseError(
-                Code.INTERNAL, f"the device failed at row {row.name!r} ({code}): {err[-800:]}"
-            )
+            said = f"the device failed at row {row.name!r} ({code}): {err[-800:]}"
+            raise GoodnoiseError(Code.INTERNAL, said)
         answers = json.loads(out)["photos"]
         return {task.name: _protected(answer) for task, answer in zip(tasks, answers, strict=True)}
+
+    def _own_home(self, home: Path, name: str) -> Path:
+        """A device that has asked nothing yet: one may ask about few photos a day, and owners differ."""
+        place = self._folder / "homes" / "asking" / name
+        shutil.rmtree(place, ignore_errors=True)
+        return Path(shutil.copytree(home, place, copy_function=_linked))
 
     def input(self, task: Task) -> Path:
         """The task's photo as PNG, so that what the device saves loses nothing."""
@@ -201,6 +228,14 @@ def _protected(answer: dict[str, Any]) -> Protected:
     if error["code"] != Code.NO_FACE:
         raise GoodnoiseError(Code.INTERNAL, f"the device failed at {answer['source']}: {error['message']}")
     return Protected(None, answer, error["message"])
+
+
+def _linked(source: str, target: str) -> None:
+    """Objects of bundles are large and never change; the rest is the new home's own."""
+    if Path(source).parent.name == "objects":
+        os.link(source, target)
+    else:
+        shutil.copyfile(source, target)
 
 
 def _environment(home: Path) -> dict[str, str]:

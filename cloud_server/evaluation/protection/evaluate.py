@@ -145,7 +145,7 @@ def _measure(run: Run, rows: Sequence[Row], progress: Progress) -> None:
 def _table(run: Run, rows: Sequence[Row]) -> dict[str, Any]:
     table = {}
     for row in rows:
-        results = run.journal.of(row.key, run.names)
+        results = run.results(row)
         if all("missing" in result for result in results.values()):
             continue
         size = run.device.installed(row).manifest.size if row.kind == "device" else 0
@@ -159,7 +159,7 @@ def _qualities(run: Run, rows: Sequence[Row], wanted: Quality) -> list[dict[str,
     """On every recogniser that is a judge of all three rows."""
     names = {"alone": wanted.alone, "hint": wanted.hint, "ensemble": wanted.ensemble}
     chosen = _named(rows, tuple(names.values()))
-    alone, hint, ensemble = (run.journal.of(row.key, run.names) for row in chosen)
+    alone, hint, ensemble = (run.results(row) for row in chosen)
     judges = [r for r in run.recognisers if all(role_of(r.name, row) == "judge" for row in chosen)]
     return [
         {"rows": names, "judge": r.name, **hint_quality(alone, hint, ensemble, r, condition=condition)}
@@ -210,7 +210,7 @@ def _sheet(run: Run, rows: Sequence[Row], path: Path) -> None:
         face = main_face(detector, pixels)
         shown = {"original": pixels}
         for row in rows[:_SHEET_ROWS]:
-            result = run.journal.of(row.key, [pair.task.name]).get(pair.task.name, {})
+            result = run.results(row).get(pair.task.name, {})
             if "photo" in result:
                 looks = f" ({result['psnr']:.1f} dB)" if result["psnr"] is not None else ""
                 shown[row.name + looks] = read_pixels(run.folder / result["photo"])

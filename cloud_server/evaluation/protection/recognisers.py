@@ -36,7 +36,7 @@ class Recogniser:
 
     def embed(self, pixels: Pixels, face: Face) -> Floats:
         """The face's embedding, float32 D."""
-        return self.run(crop(pixels, face.points(), self.frame))[0]
+        return np.asarray(self.run(crop(pixels, face.points(), self.frame))[0], np.float32)
 
     def similarity(self, one: Floats, other: Floats) -> float:
         """Of two embeddings, float32 D each; higher is nearer."""

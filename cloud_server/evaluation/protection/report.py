@@ -23,19 +23,19 @@ def markdown(found: Mapping[str, Any]) -> str:
 
 
 _DEFENCES = (
-    "Each is applied to the published photo, by condition, before the recogniser. Clean TAR: the same done to "
-    "the unprotected photo. 'adapted' was trained on cloaks of other people made with the row's own bundle; "
-    "its threshold is at FAR 1e-3 over training people that were held out, and so is that of 'unadapted'."
+    "Each is applied to the published photo, by condition, before the recogniser. Clean TAR: the same done "
+    "to the unprotected photo. 'adapted' was trained on cloaks of other people, made with the row's own "
+    "bundle; its threshold and that of 'unadapted' are at FAR 1e-3 over training people that were held out."
 )
 
 
 def _head(found: Mapping[str, Any]) -> str:
     use = "" if found["reporting"] else " These sets are for tuning: **no figures to report**."
     return (
-        f"# Protection\n\n{found['data']}.{use} Of the pairs that matched before, the share (%) that no longer "
-        f"match, in {' / '.join(CONDITIONS)}, and the 95 % interval (Wilson) of the last. The enrolled photo "
-        "is given to nothing. white: attacked on the device; grey: shaped the attack from afar; judge: decided "
-        "nothing; (selected on): decided when to stop."
+        f"# Protection\n\n{found['data']}.{use} Of the pairs that matched before, the share (%) that no "
+        f"longer match, in {' / '.join(CONDITIONS)}, and the 95 % interval (Wilson) of the last. The "
+        "enrolled photo is given to nothing. white: attacked on the device; grey: shaped the attack from "
+        "afar; judge: decided nothing; (selected on): decided when to stop."
     )
 
 
@@ -78,10 +78,11 @@ def _cost(rows: Mapping[str, Any]) -> str:
                 down,
                 _figure(entry["bytes_up"], 0),
                 _figure(entry["device_says_protected"], 2),
+                ", ".join(f"{count} {status}" for status, count in entry["hints"].items()) or "-",
             ]
 
     head = ["attack", "levels, at most", "gradient calls", "seconds", "bytes down", "bytes up a photo"]
-    return _table([*head, "device says protected"], lines())
+    return _table([*head, "device says protected", "cloud's answers"], lines())
 
 
 def _asr(rows: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -27,12 +27,11 @@ from cloud_server.hints.files import prebuilt_hints
 from shared.attack.table import ATTACKS
 from shared.bundle import Profile, sha256_hex
 from shared.errors import Code, GoodnoiseError
+from shared.levels.labels import LEVELS, Level
 
-__all__ = ["ATTACK_ROWS", "CURVE", "LEVELS", "LEVEL_ROWS", "ROWS", "Quality", "Row", "read_rows", "role_of"]
+__all__ = ["ATTACK_ROWS", "CURVE", "LEVEL_ROWS", "ROWS", "Quality", "Row", "read_rows", "role_of"]
 
 Kind = Literal["device", "noise", "universal", "crop"]
-Level = Literal["off", "pull", "cluster", "sketch", "sign"]
-LEVELS: tuple[Level, ...] = get_args(Level)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +122,7 @@ ATTACK_ROWS: tuple[Row, ...] = tuple(
 
 
 def role_of(recogniser: str, row: Row) -> str:
-    """What a recogniser is to a row: 'white', 'checker', 'grey' or 'judge'; '(selected on)' where it stops."""
+    """'white', 'checker', 'grey' or 'judge'; '(selected on)' of who decides when the device stops."""
     if recogniser in row.checkers:
         return "checker (selected on)" if row.stops else "checker"
     if recogniser in row.surrogates:
@@ -158,17 +157,16 @@ def read_rows(path: Path) -> tuple[tuple[Row, ...], tuple[Quality, ...]]:
 
 
 def _row(entry: Mapping[str, Any], source: str) -> Row:
-    known = {field.name: field for field in fields(Row)}
-    strange = sorted(set(entry) - set(known))
+    strange = sorted(set(entry) - {field.name for field in fields(Row)})
     if strange or not isinstance(entry.get("name"), str):
         raise _bad(source, entry, f"unknown key {strange[0]!r}" if strange else "it has no name")
-    row = Row(name=entry["name"])
-    for key, value in entry.items():
-        default = getattr(row, key)
-        given = tuple(value) if isinstance(value, list) else value
-        if type(given) is not type(default):
-            raise _bad(source, entry, f"{key} is {value!r}, expected {type(default).__name__}")
-        row = replace(row, **{key: given})
+    usual = Row(name=entry["name"])
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    for key, value in given.items():
+        expected = type(getattr(usual, key))
+        if type(value) is not expected:
+            raise _bad(source, entry, f"{key} is {value!r}, expected {expected.__name__}")
+    row = Row(**dict[str, Any](given))
     _check(row, source, entry)
     return row
 

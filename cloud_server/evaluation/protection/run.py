@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cloud_server.evaluation.protection.cloud import ASKING, Clouds
+from cloud_server.evaluation.protection.cloud import Clouds
 from cloud_server.evaluation.protection.controls import Controls
 from cloud_server.evaluation.protection.device import Device, Processes, Protected
 from cloud_server.evaluation.protection.journal import Journal
@@ -62,6 +62,10 @@ class Run:
         """Of the pairs."""
         return [pair.task.name for pair in self.pairs]
 
+    def results(self, row: Row) -> dict[str, dict[str, Any]]:
+        """What is measured of a row, by the pair's name."""
+        return self.journal.of(self.device.key(row), self.names)
+
     def left(self, rows: Sequence[Row]) -> int:
         """Pairs x rows that are not measured yet."""
         return sum(len(pairs) for _, _, pairs in self._jobs(rows))
@@ -87,7 +91,9 @@ class Run:
         for start in range(0, len(self.pairs), CHUNK):
             for row in rows:
                 part = self.pairs[start : start + CHUNK]
-                missing = [pair for pair in part if not self.journal.has(row.key, pair.task.name)]
+                missing = [
+                    pair for pair in part if not self.journal.has(self.device.key(row), pair.task.name)
+                ]
                 if missing:
                     jobs.append((row, start // CHUNK, missing))
         return jobs
@@ -96,13 +102,13 @@ class Run:
         row, number, pairs = job
         made: dict[str, Protected] = {}
         if row.kind == "device":
-            address = clouds.address(row, self.device.installed(row)) if row.level in ASKING else ""
+            address = clouds.address(row, self.device.installed(row))
             made = self.device.protect(row, f"{number:04d}", [pair.task for pair in pairs], cloud=address)
         for pair in pairs:
             if self.running.stopped.is_set():
                 raise GoodnoiseError(Code.CANCELLED, "interrupted")
             result = self._pair(row, pair, asked, controls, made.get(pair.task.name))
-            self.journal.add(row.key, pair.task.name, result)
+            self.journal.add(self.device.key(row), pair.task.name, result)
             progress(row.name)
 
     def _pair(
@@ -112,7 +118,7 @@ class Run:
         if known is None:
             return {"missing": "the detector finds no face in one of the photos"}
         if made is None:
-            place = self.folder / "photos" / row.key / f"{pair.task.name}.png"
+            place = self.folder / "photos" / self.device.key(row) / f"{pair.task.name}.png"
             pixels, calls = controls.make(row, known, pair.task.name)
             save_png(place, pixels)
             made = Protected(place, {"gradient_calls": calls, "seconds": {}})
@@ -131,9 +137,16 @@ class Run:
             "seconds": sum(made.report["seconds"].values()) if row.kind == "device" else None,
             "calls": made.report["gradient_calls"],
             "protected": made.report.get("protected"),
-            "bytes_up": made.report.get("bytes_up", 0 if row.level in ("off", "pull") else None),
+            **_asked(made.report.get("hint")),
             "photo": str(made.photo.relative_to(self.folder)),
         }
+
+
+def _asked(hint: dict[str, Any] | None) -> dict[str, Any]:
+    """What a device says of its question to a cloud; where it asked none, nothing left it."""
+    if hint is None:
+        return {"bytes_up": 0}
+    return {"bytes_up": hint["sent_bytes"], "hint": hint["status"]}
 
 
 class _Workers:

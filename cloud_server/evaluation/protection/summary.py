@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -84,6 +85,7 @@ def summarise(
         "device_says_protected": _mean([result.get("protected") for result in kept]),
         "bytes_down": bytes_down,
         "profile": row.profile if bytes_down else None,
+        "hints": dict(Counter(result["hint"] for result in kept if "hint" in result)),
         "bytes_up": _mean([result.get("bytes_up") for result in kept]),
     }
 
