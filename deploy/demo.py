@@ -1,7 +1,7 @@
 """The demo: a cloud, a device, real photos. Run by `make demo`; nothing here but calls of the three commands.
 
-1. fetch the zoo and build a bundle, 2. start the cloud, 3. update the device over gRPC, 4. protect the
-photos, 5. ask a judge that took no part (dlib), and print what every recogniser says.
+1. fetch the zoo, build a bundle and sign it, 2. start the cloud, 3. update the device over gRPC, 4. protect
+the photos, 5. ask a judge that took no part (dlib), and print what every recogniser says.
 """
 
 from __future__ import annotations
@@ -55,9 +55,12 @@ def main() -> None:
         *accepted,
         env=environment,
     )
+    step("Sign the bundle, and publish what was signed")
+    sign(work / "bundles", work / "keys", environment)
     with cloud(work / "bundles", environment) as address:
         step(f"Update the device from the cloud at {address}")
-        call("goodnoise", "update", "--cloud", address, env=environment)
+        root = str(work / "keys" / "root.json")
+        call("goodnoise", "update", "--cloud", address, "--root", root, env=environment)
         call("goodnoise", "bundle", "show", env=environment)
         step("Protect the photos on the device")
         photos = protect([options.photos], options.out, address, environment, budget="auto")
@@ -87,6 +90,14 @@ def call(command: str, *arguments: str, env: dict[str, str]) -> None:
     done = subprocess.run([str(BIN / command), *arguments], env=env, check=False)  # noqa: S603
     if done.returncode != 0:
         sys.exit(f"{command} {' '.join(arguments[:2])} ended with {done.returncode}")
+
+
+def sign(bundles: Path, keys: Path, env: dict[str, str]) -> None:
+    """Make keys where there are none, sign what was built and publish it."""
+    if not (keys / "root.json").exists():
+        call("goodnoise-cloud", "bundle", "keys", "--out", str(keys), env=env)
+    for command in ("sign", "publish"):
+        call("goodnoise-cloud", "bundle", command, "--bundles", str(bundles), "--keys", str(keys), env=env)
 
 
 @contextmanager

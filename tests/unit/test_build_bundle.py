@@ -302,7 +302,7 @@ def test_the_command_publishes_and_shows_what_it_published(zoo: Path, tmp_path: 
     base = ["bundle", "build", "--out", str(out), "--profile", "phone", "--surrogate", "mobilefacenet-192"]
     built = CliRunner().invoke(app, [*base, "--no-hints", "--accept-licence", "mobilefacenet-192"])
     assert built.exit_code == 0, built.output
-    assert "published" in built.stdout
+    assert "built" in built.stdout
     assert (
         "unchanged"
         in CliRunner().invoke(app, [*base, "--no-hints", "--accept-licence", "mobilefacenet-192"]).stdout
