@@ -31,6 +31,7 @@ __all__ = ["fingerprint", "metadata_expires", "trust_lines", "trusted_manifest"]
 
 _ROLES = ("root", "timestamp", "snapshot", "targets")
 _BASE = "goodnoise:/"
+_OLD = "trust.old"
 _MAX_ROOT_BYTES = 64 << 10
 _MAX_TIMESTAMP_BYTES = 16 << 10
 _MAX_OTHER_BYTES = 256 << 10
@@ -71,6 +72,7 @@ def trusted_manifest(
             such profile; and what the channel raises. `reason` in the details tells them apart.
     """
     folder = store.root / "trust"
+    _mend(folder)
     remembered = (folder / "root.json").exists()
     if trust_first_root and root is None and not remembered:
         root = session.metadata(MetadataPayload(name="1.root.json", profile=profile))
@@ -138,10 +140,17 @@ def _in_chain(folder: Path, root: bytes) -> bool:
     return any(path.read_bytes() == root for path in (folder / "root_history").glob("*.root.json"))
 
 
+def _mend(folder: Path) -> None:
+    """Undo a replacement that was cut off between its two steps."""
+    old = folder.with_name(_OLD)
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+
+
 @contextlib.contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
     """A copy of the folder that takes its place when the block ends well."""
-    scratch, old = folder.with_name("trust.new"), folder.with_name("trust.old")
+    scratch, old = folder.with_name("trust.new"), folder.with_name(_OLD)
     for path in (scratch, old):
         shutil.rmtree(path, ignore_errors=True)
     if folder.exists():

@@ -90,13 +90,14 @@ def show(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifests as JSON.")] = False,
 ) -> None:
-    """What is published: networks, roles, thresholds, licences, hints, scores and sizes."""
+    """What was built last: networks, roles, thresholds, licences, hints, scores, sizes, signatures."""
     from cloud_server.bundles.store import PublishedBundles
     from shared.errors import Code, GoodnoiseError
 
     with command_errors():
         published = PublishedBundles(bundles)
         manifests = [published.manifest(profile) for profile in published.profiles()]
+        signed = _signed(bundles)
         if not manifests:
             raise GoodnoiseError(
                 Code.NOT_FOUND,
@@ -107,6 +108,17 @@ def show(
         return
     for manifest in manifests:
         _print(manifest)
+    typer.echo(signed)
+
+
+def _signed(bundles: Path) -> str:
+    """Until when devices take what is published."""
+    from cloud_server.bundles.signing.repository import Repository
+
+    ends = Repository(bundles).expiries()
+    if "timestamp" not in ends:
+        return "not signed yet: devices get nothing before 'bundle sign' and 'bundle publish'"
+    return "devices take it until: " + ", ".join(f"{role} {end:%Y-%m-%d}" for role, end in ends.items())
 
 
 def _build(given: dict[str, Any]) -> None:

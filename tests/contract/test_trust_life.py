@@ -136,6 +136,13 @@ def test_a_damaged_memory_is_mended_by_the_root_given_again(operator, store):
     assert update(operator.cloud.address, store, root=operator.root).version == "1"
 
 
+def test_trust_survives_a_replacement_that_was_cut_off(operator, store):
+    update(operator.cloud.address, store, root=operator.root)
+    (store.root / "trust").rename(store.root / "trust.old")  # the power went out here
+    assert not update(operator.cloud.address, store).changed
+    assert fingerprint(store) == sha256_hex(operator.root)
+
+
 @pytest.mark.parametrize("name", ["timestamp.json", "snapshot.json", "targets.json"])
 def test_damaged_metadata_is_fetched_again(operator, store, name):
     update(operator.cloud.address, store, root=operator.root)

@@ -1,4 +1,4 @@
-"""An operator's side of signed metadata: keys in files, thresholds, staging, publishing, rotating, commands."""
+"""An operator's side of signed metadata: keys in files, thresholds, publishing, rotating."""
 
 import json
 import stat
@@ -252,10 +252,12 @@ def cloud(bundles, keys, monkeypatch):
 
 
 def test_the_commands_say_what_they_did_and_what_comes_next(cloud, bundles):
+    assert "not signed yet" in cloud("show").stdout
     signed = cloud("sign")
     assert (signed.exit_code, "ready for 'bundle publish'" in signed.stdout) == (0, True), signed.output
     published = cloud("publish", "--timestamp-days", "3")
     assert "published: root 1, targets 1, snapshot 1, timestamp 1" in published.stdout
+    assert "devices take it until: root 20" in cloud("show").stdout
     assert "renewed: root 1, targets 1, snapshot 1, timestamp 2" in cloud("refresh").stdout
     rotated = cloud("rotate", "--role", "root", "--count", "2", "--threshold", "2")
     assert "0 of 2" not in rotated.stdout
