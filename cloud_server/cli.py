@@ -14,6 +14,7 @@ from cloud_server.bundles.commands import app as bundle_app
 from cloud_server.evaluation.app import app as evaluate_app
 from cloud_server.exits import EXIT_HELP, Exit, command_errors
 from cloud_server.hints.commands import app as hints_app
+from cloud_server.paper.commands import app as paper_app
 
 __all__ = ["app", "main"]
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(hints_app, name="hints")
+app.add_typer(paper_app, name="paper")
 
 
 @app.callback()
