@@ -2,7 +2,8 @@
 
 A hint may be useless, hostile, or made to recognise the photo by. So
 
-- it begins the attack only if that lowers the device's own loss more than what the bundle offers;
+- it begins the attack only if that lowers the device's own loss more than what the bundle offers, and clearly
+  more than noise of its own size: any change moves a face a little away from itself;
 - it never takes more than a share of the budget;
 - an answer that was made for this device alone is removed from the perturbation before the last steps. How
   much of it is left by then is read from a probe: the same answer with random signs, added beside it, which
@@ -48,6 +49,8 @@ Pixels = npt.NDArray[np.uint8]
 HINT_SHARE = 0.3
 # The last random step: so many levels, in this share of the numbers.
 _DITHER_LEVELS, _DITHER_SHARE = 1.0, 0.1
+# An answer must lower the loss by so much more than noise of its size does.
+_BETTER_THAN_NOISE = 1.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,28 +124,33 @@ def lifted(image: Floats, landmarks: npt.NDArray[np.float64], size: tuple[int, i
 def best_start(
     canvas: Floats,
     universals: Sequence[Floats],
-    answer: Floats | None,
     budget: Budget,
     drop: Callable[[Floats], float],
+    *,
+    answer: Floats | None = None,
+    noise: Floats | None = None,
 ) -> Start:
     """The start that lowers the device's own loss most.
 
     Args:
         canvas: the face, 1 3 H W.
         universals: those of the bundle, on the canvas.
-        answer: a cloud's, on the canvas, of any scale.
         budget: of which a start takes `HINT_SHARE`.
         drop: by how much a perturbation lowers the similarity to the anchors.
+        answer: a cloud's, on the canvas, of any scale.
+        noise: what an answer has to beat, on the canvas; given with it.
     """
     best, score = Start(), 0.0
     for universal in universals:
         delta = _share(universal, canvas, budget)
         if (found := drop(delta)) > score:
             best, score = Start(delta), found
-    if answer is None:
+    if answer is None or noise is None:
         return best
     plain = best.delta
-    own = _share(_as_large_as(answer, canvas, budget), canvas, budget)
+    own, other = (_share(_as_large_as(image, canvas, budget), canvas, budget) for image in (answer, noise))
+    if drop(own) <= _BETTER_THAN_NOISE * drop(other):
+        return best
     tries = [Start(own, own)]
     if plain is not None:
         half = np.float32(np.sqrt(0.5))

@@ -256,12 +256,16 @@ def _start(
     """
     landmarks, size = region.landmarks(), (canvas.shape[2], canvas.shape[3])
     universals = [lifted(universal, landmarks, size) for universal in nets.universals]
-    answer = None if advice is None else lifted(advice.direction, landmarks, size)
 
     def drop(delta: Floats) -> float:
         return _drop(canvas, canvas + delta, region, nets, anchors)
 
-    return best_start(canvas, universals, answer, budget, drop)
+    if advice is None:
+        return best_start(canvas, universals, budget, drop)
+    rng = np.random.default_rng((advice.seed, 1))  # apart from the one that ends the attack
+    noise = probe_of(advice.direction[None], rng, grey=False)[0]
+    answer, beaten = (lifted(image, landmarks, size) for image in (advice.direction, noise))
+    return best_start(canvas, universals, budget, drop, answer=answer, noise=beaten)
 
 
 def _drop(before: Floats, after: Floats, region: Region, nets: DeviceNets, anchors: Anchors) -> float:
