@@ -36,6 +36,10 @@ def test_yes_and_no_have_several_spellings(tmp_path, text, value):
         ({}, {"GOODNOISE_CLOUD_GRACE_SECONDS": "nan"}, "--grace-seconds"),
         ({}, {"GOODNOISE_CLOUD_REFLECTION": "maybe"}, "is 'maybe', expected true or false"),
         ({"rate_per_minute": -1}, {}, "is -1: expected 0 or more"),
+        ({"waiting": -1}, {}, "--waiting (or GOODNOISE_CLOUD_WAITING) is -1"),
+        ({"cluster_hints": Path("/nowhere")}, {}, "--cluster-hints (or GOODNOISE_CLOUD_CLUSTER_HINTS)"),
+        ({}, {"GOODNOISE_CLOUD_MODELS": "/nowhere"}, "is '/nowhere': this is no folder"),
+        ({"public_faces": Path("/nowhere.npz")}, {}, "there is no such folder or file"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(tmp_path, flags, environment, said):
@@ -56,3 +60,10 @@ def test_outside_loopback_goes_with_tls_or_by_an_explicit_word(tmp_path):
         "tls_key": tmp_path / "k.pem",
     }
     assert load_settings(flags, {}).tls_cert == tmp_path / "c.pem"
+
+
+def test_an_ensemble_is_named_by_flags_or_with_commas_and_else_none_runs(tmp_path):
+    assert not load_settings({"bundles": tmp_path}, {}).runs_ensemble
+    found = load_settings({"bundles": tmp_path}, {"GOODNOISE_CLOUD_ENSEMBLE": "sface, mobilefacenet-512"})
+    assert (found.ensemble, found.runs_ensemble) == (("sface", "mobilefacenet-512"), True)
+    assert load_settings({"bundles": tmp_path, "public_faces": tmp_path}, {}).runs_ensemble
