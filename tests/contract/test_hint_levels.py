@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import cv2
 import grpc
 import numpy as np
 import pytest
+from prometheus_client import generate_latest
 
 from shared.levels.bits import pack_bits
 from shared.levels.cluster import CLUSTERS
@@ -263,7 +265,10 @@ def test_logs_and_metrics_hold_nothing_of_a_request(start_cloud, stub_of, zoo, f
     # The answers' sizes are the same for all requests of a method.
     assert all(set(record.fields) == {"method", "code", "ms", "bytes"} for record in calls)
     logged = json.dumps([record.fields for record in calls])
-    assert "127.0.0.1" not in logged
+    counted = generate_latest(cloud.server.metrics.registry).decode()
+    assert 'goodnoise_rpc_total{code="OK",method="HintService/Sketch"} 1.0' in counted
+    assert set(re.findall(r'[{,](\w+)="', counted)) == {"code", "method", "le"}
+    assert "127.0.0.1" not in logged + counted
 
 
 def test_faces_that_cannot_be_used_end_the_start_with_their_name(zoo, start_cloud, tmp_path):
