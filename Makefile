@@ -43,9 +43,8 @@ proto-current: .venv-proto/.made
 # Figures on LFW: LFW_DIR holds images/ and pairs.txt.
 bench: .venv/.made
 	.venv/bin/goodnoise-models fetch
+	.venv/bin/goodnoise-cloud evaluate protection --lfw "$(LFW_DIR)" --out bench-out --curve
 	.venv/bin/python tests/device/make_bundle.py --home .venv/bench-home --profile full
-	GOODNOISE_HOME=.venv/bench-home .venv/bin/python tests/bench/bench_protection.py --lfw "$(LFW_DIR)" --out bench-out
-	GOODNOISE_HOME=.venv/bench-home .venv/bin/python tests/bench/contact_sheet.py --lfw "$(LFW_DIR)" --out bench-out/contact.png
 	GOODNOISE_HOME=.venv/bench-home .venv/bin/python tests/bench/bench_photo.py
 	.venv/bin/python tests/bench/bench_attack_core.py
 	.venv/bin/python tests/bench/bench_gradient_graph.py

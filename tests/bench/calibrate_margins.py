@@ -22,19 +22,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_protection import judges
-from conditions import near, seen
-from lfw import TUNING, main_face, positive_pairs
 from PIL import Image
 from rich.progress import Progress
 
+from cloud_server.evaluation.protection.conditions import near, published
+from cloud_server.evaluation.protection.pairs import TUNING, main_face, positive_pairs
 from edge_client.album import album_of
 from edge_client.check import embed
 from edge_client.devicenets import DeviceNets, load_nets
 from edge_client.ladder import AUTO
 from edge_client.photos import read_photo
 from edge_client.protect import ProtectOptions, protect
+from edge_client.recognisers import Recogniser
 from edge_client.store import BundleStore
+from models.importers.canonical import session
+from models.store import Store, default_store, load_card
 
 TARGET = 0.9
 PROFILES = ("phone", "full")
@@ -44,32 +46,41 @@ _nets: DeviceNets | None = None
 _judges: dict[str, Any] = {}
 
 
+def left_out_of(name: str) -> Recogniser:
+    """A network of the zoo that is asked and attacks nothing."""
+    card = load_card(name)
+    return Recogniser(card, "judge", 0.0, session(Store(default_store()).read(card)))
+
+
 def measure(job: tuple[Path, int, int, int, bool]) -> dict[str, Any] | None:
     """One photo, one rung, one recogniser left out: how far behind the others are; is it hidden."""
     global _nets  # noqa: PLW0603 - one set of networks a process
     lfw, count, number, rung, album = job
     if _nets is None:
         _nets = load_nets(BundleStore().current(), threads=1)
-        _judges.update({j.name: j for j in judges()})
+        _judges.update({name: left_out_of(name) for name in NAMES})
     pair = positive_pairs(lfw, TUNING, least=2)[:count][number]
     left_out = _judges[NAMES[number % len(NAMES)]]
     nets = replace(
         _nets, surrogates=tuple(s for s in _nets.surrogates if s.name != left_out.name), checkers=()
     )
-    images = {p: np.asarray(Image.open(p).convert("RGB")) for p in (pair.enrolled, pair.target, *pair.album)}
+    images = {
+        p: np.asarray(Image.open(p).convert("RGB"))
+        for p in (pair.enrolled, pair.task.target, *pair.task.album)
+    }
     faces = {path: main_face(nets.detector, image) for path, image in images.items()}
-    face, enrolled = faces[pair.target], faces[pair.enrolled]
+    face, enrolled = faces[pair.task.target], faces[pair.enrolled]
     if face is None or enrolled is None:
         return None
     known = embed(images[pair.enrolled], enrolled, [left_out])[left_out.name]
     if (
-        left_out.similarity(embed(images[pair.target], face, [left_out])[left_out.name], known)[0, 0]
+        left_out.similarity(embed(images[pair.task.target], face, [left_out])[left_out.name], known)[0, 0]
         < left_out.threshold
     ):
         return None  # it did not match before
     buffer = io.BytesIO()
-    Image.fromarray(images[pair.target]).save(buffer, "PNG")
-    owner = [embed(images[p], f, nets.recognisers) for p in pair.album if (f := faces[p]) is not None]
+    Image.fromarray(images[pair.task.target]).save(buffer, "PNG")
+    owner = [embed(images[p], f, nets.recognisers) for p in pair.task.album if (f := faces[p]) is not None]
     outcome = protect(
         read_photo(buffer.getvalue(), name="photo"),
         nets,
@@ -77,7 +88,7 @@ def measure(job: tuple[Path, int, int, int, bool]) -> dict[str, Any] | None:
         album=album_of(owner) if album and owner else None,
     )
     report = min(outcome.faces, key=lambda f: abs(f.box[0] - face.box[0]) + abs(f.box[1] - face.box[1]))
-    photo = seen(outcome.saved, "shared")
+    photo = published(outcome.saved, "shared")
     again = embed(photo, near(nets.detector.find(photo), face), [left_out])[left_out.name]
     return {
         "depth": min((v.threshold - v.after) / v.threshold for v in report.verdicts),

@@ -20,6 +20,8 @@ Pixels = npt.NDArray[np.uint8]
 
 SIDE = 200
 _HEAD = 34
+# Of a recogniser's role.
+_MARKERS = {"judge": "o", "grey": "^", "white": "s", "checker": "D"}
 
 
 def save_png(path: Path, pixels: Pixels) -> None:
@@ -71,27 +73,33 @@ def _surroundings(pixels: Pixels, face: Face) -> Pixels:
 
 
 def curve(path: Path, rows: Mapping[str, Mapping[str, Any]], *, condition: str = "shared") -> None:
-    """Protection against PSNR, one panel a recogniser, one line for rows that differ in the budget only.
+    """Protection against PSNR, one panel a recogniser; a line joins rows that differ in the budget only.
 
     Args:
         path: the PNG.
         rows: of `summary.summarise`, by name.
         condition: whose protection is shown.
     """
+    from matplotlib import colormaps
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-    names = list(next(iter(rows.values()))["recognisers"])
-    figure = Figure(figsize=(6.2 * min(len(names), 2), 4.6 * ((len(names) + 1) // 2)), layout="constrained")
+    names, colours = list(next(iter(rows.values()))["recognisers"]), colormaps["tab20"]
+    series, lines = _series(rows), (len(names) + 1) // 2
+    size = (6.2 * min(len(names), 2), 4.4 * lines + 0.12 * len(series) + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     for number, name in enumerate(names):
-        axes = figure.add_subplot((len(names) + 1) // 2, min(len(names), 2), number + 1)
-        for label, members in _series(rows).items():
-            _line(axes, label, members, name, condition)
+        axes = figure.add_subplot(lines, min(len(names), 2), number + 1)
+        for colour, members in enumerate(series.values()):
+            _line(axes, colours(colour % 20), members, name, condition)
         axes.set(title=name, xlabel="PSNR over the face box, dB", ylabel=f"protection, {condition}, %")
         axes.set_ylim(-3, 103)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7, loc="lower left")
+    handles = [Line2D([], [], color=colours(i % 20), label=label) for i, label in enumerate(series)]
+    handles += [Line2D([], [], color="0.4", marker=m, linestyle="", label=r) for r, m in _MARKERS.items()]
+    figure.legend(handles=handles, fontsize=7, loc="outside lower center", ncols=2)
     stream = io.BytesIO()
     figure.savefig(stream, dpi=110)
     write_atomically(path, stream.getvalue())
@@ -111,15 +119,15 @@ def _series(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Mapping[str
     return found
 
 
-def _line(axes: Any, label: str, members: Sequence[Mapping[str, Any]], name: str, condition: str) -> None:  # noqa: ANN401 - matplotlib's
-    chosen = sorted(members, key=lambda member: float(member["psnr"]))
-    found = [m["recognisers"][name]["conditions"][condition] for m in chosen]
-    share = np.array([100 * f["protection"] for f in found])
-    low, high = (np.array([100 * f["interval"][end] for f in found]) for end in (0, 1))
-    errors = np.maximum([share - low, high - share], 0)
-    role = chosen[0]["recognisers"][name]["role"]
-    looks = [m["psnr"] for m in chosen]
-    axes.errorbar(looks, share, yerr=errors, marker="o", capsize=2, label=f"{label} ({role})")
+def _line(axes: Any, colour: Any, members: Sequence[Mapping[str, Any]], name: str, condition: str) -> None:  # noqa: ANN401 - matplotlib's
+    chosen = sorted((m for m in members if m["psnr"] is not None), key=lambda member: float(member["psnr"]))
+    found = [member["recognisers"][name]["conditions"][condition] for member in chosen]
+    share = np.array([100 * entry["protection"] for entry in found])
+    ends = np.array([[100 * end for end in entry["interval"]] for entry in found]).reshape(-1, 2)
+    errors = np.maximum([share - ends[:, 0], ends[:, 1] - share], 0)
+    looks = [member["psnr"] for member in chosen]
+    role = members[0]["recognisers"][name]["role"].partition(" ")[0]
+    axes.errorbar(looks, share, yerr=errors, marker=_MARKERS[role], color=colour, capsize=2)
     for member, x, y in zip(chosen, looks, share, strict=True):
         place = {"xytext": (3, 3), "textcoords": "offset points"}
         axes.annotate(member["row"]["budget"], (x, y), fontsize=7, **place)

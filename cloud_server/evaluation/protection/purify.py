@@ -91,7 +91,7 @@ def train_denoiser(
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        left.append(float(loss) / max(float(functional.mse_loss(after, before)), 1e-12))
+        left.append(float(loss.detach()) / max(float(functional.mse_loss(after, before)), 1e-12))
         progress(step + 1, steps)
     return network.eval().requires_grad_(requires_grad=False), float(np.mean(left[-max(1, steps // 10) :]))
 
