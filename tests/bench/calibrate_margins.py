@@ -149,14 +149,13 @@ def main() -> None:
             print(f"{AUTO[rung]}, album {album}: hidden {hidden:.2f}, mean depth {deep:.2f}, n {len(some)}")  # noqa: T201
     lines = ["# Written by tests/bench/calibrate_margins.py; see there."]
     for profile in PROFILES:
-        for judge in judges():
-            if judge.name in NAMES:
-                lines += [
-                    f"[{profile}.{judge.name}]",
-                    f"margin = {share * judge.threshold:.4f}",
-                    f'calibration = "{text}"',
-                    "",
-                ]
+        for judge in map(left_out_of, NAMES):
+            lines += [
+                f"[{profile}.{judge.name}]",
+                f"margin = {share * judge.threshold:.4f}",
+                f'calibration = "{text}"',
+                "",
+            ]
     options.out.write_text("\n".join(lines))
     print(text)  # noqa: T201 - a script's result
 
