@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from models.verification import measure_threshold
 from shared.errors import Code, GoodnoiseError
 from shared.faces.frames import FRAMES
 
-__all__ = ["FAR", "Adapted", "adapt", "as_recogniser", "embed_all"]
+__all__ = ["FAR", "Adapted", "adapt", "as_recogniser", "embed_all", "restored"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -38,6 +39,17 @@ class Adapted:
     network: nn.Module
     cosine_before: float
     cosine_after: float
+
+    def state(self) -> dict[str, Any]:
+        """For `restored`."""
+        return {"weights": self.network.state_dict(), "cosines": [self.cosine_before, self.cosine_after]}
+
+
+def restored(content: bytes, state: dict[str, Any]) -> Adapted:
+    """What `adapt` made of a network of the zoo before."""
+    network = TorchGraph(content)
+    network.load_state_dict(state["weights"])
+    return Adapted(frozen(TorchGraph(content)), frozen(network), *state["cosines"])
 
 
 def adapt(

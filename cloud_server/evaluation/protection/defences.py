@@ -17,7 +17,9 @@ from cloud_server.evaluation.protection.run import Run
 from cloud_server.evaluation.protection.summary import rates
 from cloud_server.hints.nets import require_torch
 from models.store import load_card
+from shared.bundle import sha256_hex
 from shared.errors import Code, GoodnoiseError
+from shared.files import atomic_file
 
 __all__ = ["Training", "defences"]
 
@@ -79,12 +81,24 @@ def defences(
 def _purified(
     run: Run, row: Row, cloaks: Sequence[Cloaked], settings: Training, progress: Progress
 ) -> list[dict[str, Any]]:
-    from cloud_server.evaluation.protection.purify import plain_purifiers, purifier_of, train_denoiser
+    from cloud_server.evaluation.protection.purify import (
+        Denoiser,
+        plain_purifiers,
+        purifier_of,
+        train_denoiser,
+    )
 
     what = f"denoiser for {row.name}"
-    network, left = train_denoiser(
-        cloaks, steps=settings.denoiser_steps, seed=settings.seed, progress=_named(progress, what)
-    )
+    place = _place(run, row, "denoiser", settings)
+    kept = _load(place)
+    if kept is None:
+        network, left = train_denoiser(
+            cloaks, steps=settings.denoiser_steps, seed=settings.seed, progress=_named(progress, what)
+        )
+        _save(place, {"weights": network.state_dict(), "left": left})
+    else:
+        network, left = Denoiser(), kept["left"]
+        network.load_state_dict(kept["weights"])
     treatments = {**plain_purifiers(), "denoiser": purifier_of(network)}
     entries = [
         _entry(run, row, name, run.recognisers, treatment, settings, progress)
@@ -97,19 +111,23 @@ def _purified(
 def _adapted(
     run: Run, row: Row, cloaks: Sequence[Cloaked], settings: Training, progress: Progress
 ) -> list[dict[str, Any]]:
-    from cloud_server.evaluation.protection.adapt import adapt, as_recogniser
+    from cloud_server.evaluation.protection.adapt import adapt, as_recogniser, restored
 
     card = load_card(settings.adapt, run.store.folder)
     if card.frame != "arcface112" or card.metric != "cosine":
         raise GoodnoiseError(Code.INVALID_INPUT, f"{card.name!r} cannot be adapted; name one in 'arcface112'")
-    what = f"adapt {card.name} to {row.name}"
-    made = adapt(
-        run.store.read(card),
-        cloaks,
-        steps=settings.adapt_steps,
-        seed=settings.seed,
-        progress=_named(progress, what),
-    )
+    place = _place(run, row, f"adapted {card.name}", settings)
+    made = restored(run.store.read(card), kept) if (kept := _load(place)) else None
+    if made is None:
+        what = f"adapt {card.name} to {row.name}"
+        made = adapt(
+            run.store.read(card),
+            cloaks,
+            steps=settings.adapt_steps,
+            seed=settings.seed,
+            progress=_named(progress, what),
+        )
+        _save(place, made.state())
     faces, people = held_out_faces(run, settings.lfw, settings.photos, most=_HELD_OUT, progress=progress)
     asked = [
         as_recogniser(f"{card.name}, {state}", network, faces, people)
@@ -137,9 +155,7 @@ def _entry(
 ) -> dict[str, Any]:
     """Measure saved photos again with what the defence does to them, or by whom it asks."""
     asked = Asked(recognisers, detector_of(run.store))
-    # What a defence is depends on its training.
-    trained = (settings.photos, settings.adapt_steps, settings.denoiser_steps, settings.seed)
-    key = f"{run.device.key(row)} {defence} {trained}"
+    key = _key(run, row, defence, settings)
     journal = Journal(run.folder / "defences.jsonl", [r.name for r in recognisers])
     saved = {name: r for name, r in run.results(row).items() if "photo" in r}
     for number, pair in enumerate(run.pairs, start=1):
@@ -156,6 +172,31 @@ def _entry(
         "pairs": len(results),
         "recognisers": {r.name: rates(results, r.name, r.threshold) for r in recognisers},
     }
+
+
+def _key(run: Run, row: Row, defence: str, settings: Training) -> str:
+    """What a defence is depends on its training."""
+    trained = (settings.photos, settings.adapt, settings.adapt_steps, settings.denoiser_steps, settings.seed)
+    return f"{run.device.key(row)} {defence} {trained}"
+
+
+def _place(run: Run, row: Row, what: str, settings: Training) -> Path:
+    return run.folder / "networks" / f"{sha256_hex(_key(run, row, what, settings).encode())[:16]}.pt"
+
+
+def _load(place: Path) -> dict[str, Any] | None:
+    """What an earlier run trained."""
+    import torch
+
+    return dict(torch.load(place, weights_only=True)) if place.exists() else None
+
+
+def _save(place: Path, state: dict[str, Any]) -> None:
+    import torch
+
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(place) as file:
+        torch.save(state, file)
 
 
 def _named(progress: Progress, what: str) -> Callable[[int, int], None]:
