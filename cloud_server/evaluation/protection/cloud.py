@@ -15,8 +15,9 @@ from cloud_server.evaluation.protection.rows import Row
 from shared.errors import Code, GoodnoiseError
 from shared.levels.labels import ASKING
 
-__all__ = ["Clouds"]
+__all__ = ["FACES", "Clouds"]
 
+FACES = "faces.npz"
 _START_SECONDS = 300.0
 
 
@@ -24,11 +25,10 @@ class Clouds:
     """Servers, one for each bundle and ensemble, started on first use; used as a context manager.
 
     Each is `goodnoise-cloud serve` with the row's `grey` recognisers as its ensemble at the levels that have
-    one. Its other settings come from the environment, such as GOODNOISE_CLOUD_CLUSTER_HINTS and
-    GOODNOISE_CLOUD_PUBLIC_FACES.
+    one. Its other settings come from the environment, such as GOODNOISE_CLOUD_CLUSTER_HINTS.
 
     Args:
-        folder: where logs go.
+        folder: where logs go, and `faces.npz`, the public faces that ensembles are asked on.
         models: the zoo; None is the user's.
     """
 
@@ -73,6 +73,7 @@ class Clouds:
         command = [sys.executable, "-m", "cloud_server.cli", "serve", "--bundles", str(bundles)]
         command += ["--listen", "127.0.0.1:0", "--port-file", str(port_file), "--rate-per-minute", "0"]
         command += [word for member in ensemble for word in ("--ensemble", member)]
+        command += ["--public-faces", str(self._folder / FACES)] if ensemble else []
         command += ["--models", str(self._models)] if self._models else []
         with (self._folder / f"{name}.log").open("wb") as log:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -90,4 +91,5 @@ def _port(process: subprocess.Popen[bytes], port_file: Path, log: Path) -> int:
         pause.wait(0.1)
     process.kill()
     process.wait()
-    raise GoodnoiseError(Code.INTERNAL, f"the row's cloud did not start; {log} says why")
+    said = log.read_text(errors="replace").strip().rpartition("\n")[2]
+    raise GoodnoiseError(Code.INTERNAL, f"the row's cloud did not start: {said} ({log})")

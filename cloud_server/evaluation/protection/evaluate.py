@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
+from cloud_server.evaluation.protection.cloaks import held_out_faces
+from cloud_server.evaluation.protection.cloud import FACES
 from cloud_server.evaluation.protection.pairs import REPORTING, TUNING, main_face, positive_pairs, read_pixels
 from cloud_server.evaluation.protection.pictures import contact_sheet, curve
 from cloud_server.evaluation.protection.recognisers import detector_of, load_recognisers
@@ -29,7 +32,7 @@ from cloud_server.evaluation.protection.run import Run
 from cloud_server.evaluation.protection.summary import hint_quality, summarise
 from models.store import Store, default_store
 from shared.errors import Code, GoodnoiseError
-from shared.files import write_atomically
+from shared.files import atomic_file, write_atomically
 
 __all__ = ["JUDGES", "Progress", "Wanted", "chosen_rows", "evaluate"]
 
@@ -38,6 +41,7 @@ JUDGES = ("mobilefacenet-512", "mobilefacenet-192", "sface", "dlib-resnet")
 Progress = Callable[[str, int, int], None]
 
 _SHEET_FACES, _SHEET_ROWS = 5, 6
+_PUBLIC_FACES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +118,7 @@ def evaluate(wanted: Wanted, progress: Progress) -> str:
     out = wanted.out.resolve()
     run = Run(out, pairs, load_recognisers(wanted.recognisers, store), store, wanted.processes, wanted.seed)
     defended = _named(wanted.rows, (*wanted.purifiers, *wanted.adaptive))
+    _public_faces(run, wanted, progress)
     _measure(run, wanted.rows, progress)
     found = {
         "data": f"LFW View 2 sets {sets[0]}-{sets[-1]}, {len(pairs)} positive pairs, largest albums first",
@@ -125,6 +130,17 @@ def evaluate(wanted: Wanted, progress: Progress) -> str:
     _write(out, found)
     _sheet(run, wanted.rows, out / "contact.png")
     return markdown(found)
+
+
+def _public_faces(run: Run, wanted: Wanted, progress: Progress) -> None:
+    """What clouds ask their ensembles on at levels `sketch` and `sign`: people of sets 4-6 in no pair."""
+    place = run.folder / "clouds" / FACES
+    if place.exists() or not any(row.level in ("sketch", "sign") for row in wanted.rows):
+        return
+    faces, _ = held_out_faces(run, wanted.lfw, 0, most=_PUBLIC_FACES, progress=progress)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(place) as file:
+        np.savez(file, faces=np.rint(faces * 255).astype(np.uint8))
 
 
 def _measure(run: Run, rows: Sequence[Row], progress: Progress) -> None:
