@@ -78,6 +78,9 @@ def table1(
         AnchorChoice,
         typer.Option(help="Move away from the photo itself (own) or from the enrolled one (pair)."),
     ] = AnchorChoice.OWN,
+    attack: Annotated[
+        list[AttackChoice] | None, typer.Option(help="An attack in place of all five; repeat.")
+    ] = None,
     network: Networks = None,
     levels: Levels = 8.0,
     seed: Seed = 0,
@@ -88,10 +91,9 @@ def table1(
     'pair' is the paper's setting and an upper bound: whoever protects a photo does not have the enrolled one.
     Writes table1.json, table1.md and table1.png; 50 pairs take about three minutes on two cores.
     """
-    from cloud_server.paper.cloaks import TABLE_ATTACKS
-
+    chosen = tuple(dict.fromkeys(item.value for item in attack or AttackChoice))
     with command_errors(interrupted=_INTERRUPTED):
-        _make("table1", dict(locals()), TABLE_ATTACKS, _anchors(anchor), faces=0)
+        _make("table1", dict(locals()), chosen, _anchors(anchor), faces=0)
 
 
 @app.command(epilog=EXIT_HELP)
