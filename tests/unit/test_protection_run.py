@@ -187,9 +187,8 @@ def test_the_whole_evaluation_writes_table_and_pictures(
     assert found["rows"]["device"]["calls"] > 0
     assert found["rows"]["device"]["bytes_down"] > 1_000_000
     assert found["rows"]["device"]["recognisers"]["sface"]["role"] == "judge"
-    lines = [
-        json.loads(line)["result"]["after"]["png"]["sface"] for line in (tmp_path / "pairs.jsonl").open()
-    ]
+    written = (tmp_path / "pairs.jsonl").read_text().splitlines()
+    lines = [json.loads(line)["result"]["after"]["png"]["sface"] for line in written]
     assert lines[1] < lines[0] - 0.1  # the device's change counts, noise of the same size hardly
     assert text == (tmp_path / "protection.md").read_text()
     sheet, curve = (cv2.imread(str(tmp_path / name)) for name in ("contact.png", "curve.png"))
