@@ -15,7 +15,7 @@ def card() -> Card:
     return load_card("sface")
 
 
-def test_the_zoo_has_the_five_networks_and_each_says_where_it_comes_from() -> None:
+def test_the_zoo_has_its_networks_and_each_says_where_it_comes_from() -> None:
     cards = zoo_cards()
     assert sorted(cards) == [
         "dlib-resnet",
