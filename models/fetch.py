@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
+from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,13 +59,25 @@ def fetch(cards: Iterable[Card], store: Store, *, packages: Path | None = None, 
     archives: dict[str, bytes] = {}
     for card in stale:
         key = card.origin.sha256
-        if key not in archives:
-            report(card, "fetch")
-            archives = {key: archive(card.origin, packages)}
+        if card.origin.registry == "project":
+            contents = _own_files(card)
+        else:
+            if key not in archives:
+                report(card, "fetch")
+                archives = {key: archive(card.origin, packages)}
+            contents = checked_members(card, archives[key])
         report(card, "convert")
-        store.put(card, CONVERTER_VERSION, convert(card, checked_members(card, archives[key])))
+        store.put(card, CONVERTER_VERSION, convert(card, contents))
         report(card, "done")
     return len(stale)
+
+
+def _own_files(card: Card) -> list[bytes]:
+    """Weights that the project trained and ships."""
+    contents = [(resources.files("models") / name).read_bytes() for name in card.origin.files]
+    for name, content, expected in zip(card.origin.files, contents, card.origin.file_sha256, strict=True):
+        _check_hash(content, expected, name)
+    return contents
 
 
 def checked_members(card: Card, package: bytes) -> list[bytes]:

@@ -27,7 +27,8 @@ __all__ = [
 Kind = Literal["recogniser", "detector", "landmarks"]
 Metric = Literal["cosine", "euclidean"]
 Redistribution = Literal["yes", "no", "unknown"]
-Registry = Literal["pypi", "npm", "file"]
+# "project": trained here, the file comes with this program; "file": an operator's own.
+Registry = Literal["pypi", "npm", "project", "file"]
 FrameName = Literal["arcface112", "dlib150", "none"]
 _Part = TypeVar("_Part")
 

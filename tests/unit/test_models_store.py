@@ -23,6 +23,7 @@ def test_the_zoo_has_its_networks_and_each_says_where_it_comes_from() -> None:
         "mobilefacenet-192",
         "mobilefacenet-512",
         "sface",
+        "sface-student",
         "yunet",
     ]
     for card in cards.values():
