@@ -19,7 +19,8 @@ __all__ = ["COLUMNS", "chart", "sheet"]
 Pixels = npt.NDArray[np.uint8]
 
 COLUMNS = ("original", "makeup", "adversarial", "makeup_adversarial", "perturbation x 10")
-_CELL, _HEAD, _GAP = 168, 20, 4
+# Twice the size of the crops, so that each pixel of a perturbation stays a square.
+_CELL, _HEAD, _GAP = 224, 20, 4
 
 
 def chart(summary: Mapping[str, Any], table: str) -> bytes:
@@ -76,7 +77,9 @@ def sheet(faces: Sequence[Variants]) -> bytes:
         draw.text(place, title, fill="black", font=ImageFont.load_default(12))
     for line, variants in enumerate(faces):
         for column, pixels in enumerate(_cells(variants)):
-            cell = Image.fromarray(pixels).resize((_CELL, _CELL), Image.Resampling.LANCZOS)
+            exact = column == len(COLUMNS) - 1
+            how = Image.Resampling.NEAREST if exact else Image.Resampling.LANCZOS
+            cell = Image.fromarray(pixels).resize((_CELL, _CELL), how)
             page.paste(cell, (column * (_CELL + _GAP), _HEAD + line * (_CELL + _GAP)))
     stream = io.BytesIO()
     page.save(stream, "PNG", optimize=True)

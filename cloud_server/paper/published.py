@@ -27,7 +27,8 @@ _TABLE1 = """\
   are public ones, and who trained them states little of how.
 - The paper states no budget, number of steps, step length, decay, loss or threshold. Here: the budget
   above, each row's settings from its own paper, the cosine to the anchor as the loss, and two thresholds:
-  FAR 1e-3 (the cards'), and best accuracy on pairs that are not reported on.
+  FAR 1e-3 (the cards'), and best accuracy on pairs that are not reported on. On LFW the second accepts
+  more, so it is harder to escape.
 - The paper enrols one photo of a pair and attacks the other; it does not say whether the attack knows the
   enrolled one. Its FGSM takes one step from the photo itself, where the gradient away from the photo's own
   embedding is zero, so its anchor must have been another: the enrolled photo's embedding, or a class. Rows
@@ -39,6 +40,9 @@ _TABLE1 = """\
 """
 
 _TABLE2 = """\
+- Both attacks move away from the photo without makeup (anchor 'own') or from the enrolled photo ('pair').
+  With 'own', makeup has moved the face off its anchor already and the one step of FGSM begins on a slope,
+  which is a part of what both gain together; 'pair' has no such help.
 - The paper transfers makeup with a network (PSGAN), which redraws the whole face; here lips, eyes, brows
   and cheeks are painted on landmarks and all else keeps its pixels.
 - The paper's attack is FGSM on its own ArcFace, with nothing said of budget, loss, anchor or threshold;

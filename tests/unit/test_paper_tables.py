@@ -180,7 +180,7 @@ def test_table_2_has_makeup_attack_both_and_what_is_carried_over(folder: Path, t
     assert rows["makeup"]["ssim"] > rows["adversarial"]["ssim"]
     assert set(entry["transfer from"]) == {"dlib-resnet"}
     with Image.open(tmp_path / "faces.png") as picture:
-        assert picture.size == (5 * 172, 20 + 2 * 172)
+        assert picture.size == (5 * 228, 20 + 2 * 228)
     text = (tmp_path / "table2.md").read_text()
     assert "| lfw | ArcFace | 5.1 | 98.5 | 98.7 |" in text
     assert "made: transfer" in text
