@@ -1,0 +1,214 @@
+"""The whole gate: payloads once, every kind's attackers, verdicts, and the report's numbers."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cloud_server.evaluation.leak.experiments import Setting, experiments_of, tried_from
+from cloud_server.evaluation.leak.gate import judge
+from cloud_server.evaluation.leak.harvest import Arrays, Report, Rows, Surrogate, stored
+from cloud_server.evaluation.leak.networks import Schedule
+from cloud_server.evaluation.leak.options import LeakOptions
+from cloud_server.evaluation.leak.payloads import KINDS, Seen
+from cloud_server.evaluation.leak.people import Trial, some_faces, trial_of
+from cloud_server.evaluation.leak.recognisers import Recogniser, load_recogniser
+from cloud_server.evaluation.leak.scores import measure
+from cloud_server.hints.data import FaceSet
+from cloud_server.hints.nets import load_net
+from models.store import Store
+from shared.bundle import sha256_hex
+from shared.errors import Code, GoodnoiseError
+from shared.files import write_atomically
+from shared.levels.cluster import CLUSTER_EPSILON
+from shared.levels.sketch import SKETCH_BITS, SKETCH_EPSILON
+
+__all__ = ["EPSILON", "evaluate_leak"]
+
+LEVELS = ("pull", "cluster", "sketch", "sign")
+# Of one call about one photo; `sign` sends what it has as it is.
+EPSILON: Mapping[str, float | None] = {
+    "pull": 0.0,
+    "cluster": CLUSTER_EPSILON,
+    "sketch": SKETCH_BITS * SKETCH_EPSILON,
+    "sign": None,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Cast:
+    """The networks of a run."""
+
+    surrogate: Surrogate
+    linked: Recogniser
+    judges: tuple[Recogniser, ...]
+    known: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class _Harvest:
+    """Stores arrays in the run's folder, and how long each took in all runs."""
+
+    folder: Path
+    report: Report
+
+    def __call__(self, name: str, count: int, compute: Callable[[Rows], Arrays]) -> Arrays:
+        begun = time.monotonic()
+        try:
+            return stored(self.folder, name, count, compute, self.report)
+        finally:
+            path = self.folder / "seconds.json"
+            spent: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+            spent[name] = round(spent.get(name, 0.0) + time.monotonic() - begun, 1)
+            write_atomically(path, json.dumps(spent).encode())
+
+
+def evaluate_leak(
+    learn: FaceSet, candidates: FaceSet, options: LeakOptions, store: Store, folder: Path, report: Report
+) -> dict[str, Any]:
+    """Run every experiment that `folder` does not hold yet, and give the report as JSON values.
+
+    Args:
+        learn: faces that attackers learn from.
+        candidates: faces they are tried on, of other people.
+        options: see `LeakOptions`.
+        store: the zoo.
+        folder: keeps payloads and finished experiments.
+        report: called with progress; may raise to stop.
+
+    Raises:
+        GoodnoiseError: PRECONDITION when the sets share a person, there are too few, or the folder is of
+            another run.
+    """
+    learnt = some_faces(learn, options.train_faces, options.seed)
+    trial = trial_of(
+        candidates,
+        trained_on=learn.people,
+        people=options.people,
+        photos=options.photos,
+        seed=options.seed,
+    )
+    cast = _cast(options, store)
+    folder.mkdir(parents=True, exist_ok=True)
+    _same_run(folder, learnt, trial, options, cast)
+    harvest = _Harvest(folder, report)
+    setting = _setting(learnt, trial, options, cast, harvest)
+    kinds = {"pull": _pull(trial), "clean crop, recognisers": _direct(setting)}
+    kinds |= {kind.name: experiments_of(kind, setting, folder, report) for kind in KINDS}
+    return {
+        "format": 1,
+        "options": asdict(options),
+        "networks": dict(cast.known),
+        "data": {
+            "learnt_from": {"faces": len(learnt), "people": len(set(learnt.people))},
+            "tried_on": {
+                "people": trial.people,
+                "photos": len(trial.faces),
+                "cloaked": len(setting.test.cloaked),
+            },
+        },
+        "kinds": kinds,
+        "verdicts": {level: _verdict(level, kinds, trial, learnt) for level in LEVELS},
+        "seconds": {
+            "payloads": json.loads((folder / "seconds.json").read_text()),
+            "attackers": {name: found["seconds"] for name, found in kinds.items()},
+        },
+    }
+
+
+def _cast(options: LeakOptions, store: Store) -> _Cast:
+    own = load_recogniser(options.surrogate, store)
+    linked = load_recogniser(options.linked, store)
+    judges = tuple(load_recogniser(name, store) for name in options.judges)
+    taught = {options.surrogate, options.linked} & set(options.judges)
+    if taught:
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"{sorted(taught)[0]} is attacked or learnt from, so it cannot be a judge"
+        )
+    surrogate = Surrogate(load_net(options.surrogate, store), own.embed, options.seed)
+    return _Cast(surrogate, linked, judges, {net.name: net.sha256 for net in (own, linked, *judges)})
+
+
+def _same_run(folder: Path, learn: FaceSet, trial: Trial, options: LeakOptions, cast: _Cast) -> None:
+    parts = [sha256_hex(faces.levels.tobytes()) for faces in (learn, trial.faces)]
+    run = sha256_hex(json.dumps([parts, asdict(options), dict(cast.known)], sort_keys=True).encode())
+    path = folder / "run"
+    if not path.exists():
+        write_atomically(path, run.encode())
+    elif path.read_text(encoding="ascii") != run:
+        raise GoodnoiseError(
+            Code.PRECONDITION,
+            f"{folder} holds a run with other faces, networks or settings; give the same, or another --out",
+        )
+
+
+def _setting(learn: FaceSet, trial: Trial, options: LeakOptions, cast: _Cast, harvest: _Harvest) -> Setting:
+    known = harvest("learn-known", len(learn), lambda rows: {"known": cast.linked.embed(learn.images(rows))})
+    learn_counts = [len(learn)] * options.train_frames
+    test_counts = [len(trial.faces)] + [trial.people] * (options.frames - 1)
+    test = _seen("try", trial.faces, test_counts, min(options.cloaks, trial.people), cast, harvest)
+
+    def expected(rows: Rows) -> Arrays:
+        return cast.surrogate.expected(trial.faces, rows, test.cloak[rows])
+
+    return Setting(
+        train=_seen("learn", learn, learn_counts, min(options.train_cloaks, len(learn)), cast, harvest),
+        known=known["known"],
+        test=test,
+        expected=harvest("try-expected", len(test.cloaked), expected),
+        trial=trial,
+        linked=cast.linked,
+        judges=cast.judges,
+        schedule=Schedule(map_epochs=options.map_epochs, bit_epochs=options.bit_epochs, seed=options.seed),
+        redraws=options.redraws,
+        seed=options.seed,
+    )
+
+
+def _seen(name: str, faces: FaceSet, counts: list[int], cloaks: int, cast: _Cast, harvest: _Harvest) -> Seen:
+    surrogate = cast.surrogate
+    if name == "learn":  # noise of its own: no start or frame of training comes again
+        surrogate = Surrogate(surrogate.net, surrogate.embed, surrogate.seed + 1_000_003)
+    fresh = tuple(
+        harvest(f"{name}-call-{call:02d}", count, partial(surrogate.fresh, faces, call=call))
+        for call, count in enumerate(counts)
+    )
+    fixed = harvest(f"{name}-fixed", len(faces), partial(surrogate.fixed, faces))
+    cloak = harvest(f"{name}-cloak", cloaks, partial(surrogate.cloak, faces))
+    return Seen(faces, fresh, fixed, cloak["cloak"], np.arange(cloaks))
+
+
+def _pull(trial: Trial) -> dict[str, Any]:
+    """All photos send the same request, so any attacker gives all people one score."""
+    cell = {"attacker": "any", "given": "any number of calls", "names": True}
+    measured = measure(np.zeros((trial.people, trial.people), np.float32))
+    return {"cells": [{**cell, "measured": measured.to_json()}], "seconds": 0.0}
+
+
+def _direct(setting: Setting) -> dict[str, Any]:
+    """The upper bound: the clean crop, asked of the recognisers themselves."""
+    begun, faces, cells = time.monotonic(), setting.trial.faces, []
+    rows = setting.trial.all_probes
+    for net in (setting.linked, *setting.judges):
+        found = net.embed(faces.images(np.arange(len(faces))))
+        measured = measure(found[rows] @ found[setting.trial.gallery].T, setting.trial.owner[rows])
+        cell = {"attacker": net.name, "given": "the photo", "names": True, "measured": measured.to_json()}
+        cells.append(cell)
+    return {"cells": cells, "seconds": round(time.monotonic() - begun, 1)}
+
+
+def _verdict(level: str, kinds: Mapping[str, Any], trial: Trial, learn: FaceSet) -> dict[str, Any]:
+    cells = [tried_from(raw) for raw in kinds[level]["cells"]]
+    twin = kinds.get(f"{level}, noise off", kinds[level])
+    counted = [cell for cell in cells if cell.attacker != "shuffled between people"]
+    off = [tried_from(raw) for raw in twin["cells"]]
+    data = f"tried on {trial.people} people, learnt from {len(set(learn.people))} others"
+    verdict = judge(level, counted, off).to_json()
+    return {**verdict, "epsilon": EPSILON[level], "data": data}
