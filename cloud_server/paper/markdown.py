@@ -121,7 +121,8 @@ def _each(summary: _Table, at: str) -> list[tuple[str, str, _Table]]:
 
 
 def _cell(asr: _Table) -> str:
-    return f"{100 * asr['value']:.1f} [{100 * asr['low']:.0f}, {100 * asr['high']:.0f}]"
+    low, high = (round(100 * asr[end]) for end in ("low", "high"))
+    return f"{100 * asr['value']:.1f} [{low}, {high}]"
 
 
 def _share(asr: _Table, key: str) -> str:

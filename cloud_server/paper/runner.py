@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def _results(jobs: Sequence[Job], settings: Settings, processes: int) -> Iterato
             yield job, _measured(job, settings)
         return
     # Not forked: threads of ONNX Runtime would not survive it.
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,))
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin)
     try:
         waiting: dict[Future[Answer], Job] = {pool.submit(_answer, job, settings): job for job in jobs}
         for future in as_completed(waiting):
@@ -89,6 +90,12 @@ def _results(jobs: Sequence[Job], settings: Settings, processes: int) -> Iterato
             yield waiting[future], result
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    cv2.setNumThreads(1)
+    # Ctrl-C reaches every process of a terminal; the first one ends the others after their pair.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _answer(job: Job, settings: Settings) -> Answer:
