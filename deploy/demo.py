@@ -28,7 +28,7 @@ BIN = Path(sys.executable).parent
 JUDGE = "dlib-resnet"
 # The packages of these two state a licence but not where the weights were trained; the demo accepts that for
 # this machine alone. See `goodnoise-models show NAME`.
-ACCEPTED = ("mobilefacenet-512", "mobilefacenet-192")
+ACCEPTED = ("mobilefacenet-512", "mobilefacenet-192", "sface-student")
 console = Console(width=None if sys.stdout.isatty() else 120)
 
 

@@ -38,11 +38,16 @@ class Recipe:
 
 
 RECIPES: dict[Profile, Recipe] = {
+    # SFace stays in the cloud: its student stands in for it, at a quarter of its size and time.
     "phone": Recipe(
         "phone",
-        surrogates=(Part("mobilefacenet-512", "int8-block"), Part("mobilefacenet-192", "int8-block")),
-        checkers=(Part("sface", "int8-block"),),
-        weights="int8-block",
+        surrogates=(
+            Part("mobilefacenet-512", "float16"),
+            Part("mobilefacenet-192", "float16"),
+            Part("sface-student", "float16"),
+        ),
+        checkers=(),
+        weights="float16",
     ),
     "full": Recipe(
         "full",

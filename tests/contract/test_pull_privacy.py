@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from cloud_server.bundles.build import Order, build_bundle
 from edge_client.cli import app
 
-ACCEPTED = ("mobilefacenet-512", "mobilefacenet-192")
+ACCEPTED = ("mobilefacenet-512", "mobilefacenet-192", "sface-student")
 
 
 def protect(photo: Path, cloud: str, home: Path, out: Path, *more: str) -> dict[str, Any]:

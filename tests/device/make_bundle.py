@@ -14,7 +14,7 @@ from cloud_server.bundles.store import PublishedBundles
 from edge_client.store import BundleStore
 from shared.bundle import Manifest, manifest_to_json
 
-ACCEPTED = ("mobilefacenet-512", "mobilefacenet-192")
+ACCEPTED = ("mobilefacenet-512", "mobilefacenet-192", "sface-student")
 
 
 def install(home: Path, *, profile: str = "phone") -> Manifest:
