@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cloud_server.hints.data import FaceSet
+from cloud_server.hints.files import write_hint
 from cloud_server.hints.nets import Net
 from cloud_server.hints.train import Provenance, Report, train_hint
 from cloud_server.hints.universal import Training
 from shared.errors import Code, GoodnoiseError
 from shared.levels.cluster import CLUSTERS, cluster_name, cluster_of_face
 
-__all__ = ["cluster_file", "faces_of_cluster", "train_clusters"]
+__all__ = ["average_faces", "cluster_file", "faces_of_cluster", "train_clusters"]
 
 # Fewer say more of their people than of the cluster.
 _LEAST_FACES = 4
+_LEAST_PEOPLE = 10
 
 # Called with the cluster's number; gives what reports its batches.
 Reports = Callable[[int], Report]
@@ -57,10 +60,11 @@ def train_clusters(
     settings: Training,
     *,
     provenance: Provenance,
+    most: int | None = None,
     resume: bool = False,
     reports: Reports,
 ) -> dict[int, dict[str, Any]]:
-    """Train the perturbation of every cluster; what is finished already is kept with `resume`.
+    """Train the perturbation of every cluster. Small and large faces of a kind share one.
 
     Args:
         folder: receives `cluster-00.npy` to `cluster-15.npy` and a `.json` beside each.
@@ -68,6 +72,7 @@ def train_clusters(
         nets: the ensemble.
         settings: see `Training`.
         provenance: for the sidecars.
+        most: at most so many faces a cluster.
         resume: go on from an interrupted training.
         reports: gives each cluster's progress.
 
@@ -77,7 +82,9 @@ def train_clusters(
     Raises:
         GoodnoiseError: PRECONDITION naming a cluster with too few faces, or as of `train_hint`.
     """
-    kinds = {number: faces_of_cluster(faces, number) for number in range(CLUSTERS)}
+    kinds = {
+        number: _thinned(faces_of_cluster(faces, number), most, settings) for number in range(0, CLUSTERS, 2)
+    }
     for number, chosen in kinds.items():
         if len(chosen) < _LEAST_FACES or len(set(chosen.people)) < 2:
             raise GoodnoiseError(
@@ -92,7 +99,38 @@ def train_clusters(
         made[number] = train_hint(
             out, chosen, nets, settings, provenance=about, resume=resume, report=reports(number)
         )
+        twin = {**made[number], "pose": cluster_name(number + 1)}
+        write_hint(cluster_file(folder, number + 1), np.load(out), twin)
+        made[number + 1] = twin
     return made
+
+
+def average_faces(faces: FaceSet) -> npt.NDArray[np.uint8]:
+    """The mean face of each pose and light, uint8 8 3 112 112: faces of nobody, to ask an ensemble about.
+
+    Raises:
+        GoodnoiseError: PRECONDITION when a mean would be of fewer than 10 people.
+    """
+    means = []
+    for number in range(0, CLUSTERS, 2):
+        chosen = faces_of_cluster(faces, number)
+        people = len(set(chosen.people))
+        if people < _LEAST_PEOPLE:
+            raise GoodnoiseError(
+                Code.PRECONDITION,
+                f"cluster {number} ({cluster_name(number)}) shows {people} people; a mean face of fewer than "
+                f"{_LEAST_PEOPLE} would show them; give more photos",
+            )
+        means.append(np.rint(chosen.levels.mean(axis=0, dtype=np.float64)))
+    return np.stack(means).astype(np.uint8)
+
+
+def _thinned(faces: FaceSet, most: int | None, settings: Training) -> FaceSet:
+    """At most so many faces."""
+    if most is None or len(faces) <= most:
+        return faces
+    rng = np.random.default_rng(settings.seed)
+    return faces.pick(np.sort(rng.permutation(len(faces))[:most]))
 
 
 def _kind(turn: float, levels: np.ndarray[Any, np.dtype[np.uint8]]) -> int:

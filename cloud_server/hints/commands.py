@@ -137,6 +137,80 @@ def student(
     Console().print(_student_figures(figures))
 
 
+@app.command(epilog=EXIT_HELP)
+def clusters(
+    faces: Annotated[
+        Path, typer.Option(help="Photos: one folder a person, or all in this folder.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder for cluster-00.npy to cluster-15.npy.", show_default=False)
+    ],
+    data: Annotated[str, typer.Option(help="What the photos are, in words; devices show it.")] = "own photos",
+    people: Annotated[Path | None, typer.Option(help="File with the folders to use, one a line.")] = None,
+    per_person: Annotated[int | None, typer.Option(min=1, help="At most so many photos a person.")] = None,
+    ensemble: Annotated[
+        list[str] | None, typer.Option(help="A recogniser to attack; repeat. Default: three of the zoo.")
+    ] = None,
+    most: Annotated[int | None, typer.Option(min=4, help="At most so many faces a cluster.")] = None,
+    levels: Annotated[int, typer.Option(min=1, max=127, help="Budget, Linf in levels of 8 bits.")] = 8,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the faces.")] = 3,
+    batch: Annotated[int, typer.Option(min=1, help="Faces a step.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same hints.")] = 0,
+    cache: Annotated[
+        Path | None, typer.Option(help="A .npz file that keeps what the detector found.")
+    ] = None,
+    averages: Annotated[
+        Path | None, typer.Option(help="Write the mean face of each kind there (.npz), for --public-faces.")
+    ] = None,
+) -> None:
+    """Train the universal perturbations that answer level 'cluster': one a kind of face, sixteen files."""
+    given = dict(locals())
+    with command_errors(interrupted="interrupted; the clusters that are finished are kept"):
+        made = _clusters(given)
+    for number, about in made.items():
+        drop = about["held_out"]["mean_similarity_drop"]
+        typer.echo(f"cluster {number:2d}  {about['pose']}: mean drop of similarity {drop:.3f}")
+
+
+def _clusters(given: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    import io
+
+    import numpy as np
+
+    from cloud_server.hints.clusters import average_faces, train_clusters
+    from cloud_server.hints.nets import load_net
+    from cloud_server.hints.train import ENSEMBLE, Provenance
+    from cloud_server.hints.universal import Training
+    from models.store import Store, default_store
+    from shared.files import write_atomically
+
+    store = Store(default_store())
+    settings = Training(**{key: given[key] for key in ("levels", "epochs", "batch", "seed")})
+    nets = [load_net(name, store) for name in given["ensemble"] or ENSEMBLE]
+    given["out"].mkdir(parents=True, exist_ok=True)
+    with _progress() as bar:
+        step = _Steps(bar)
+        faces = _faces(given, store, step)
+        if given["averages"]:
+            stream = io.BytesIO()
+            np.savez_compressed(stream, faces=average_faces(faces))
+            write_atomically(given["averages"], stream.getvalue())
+        command = f"goodnoise-cloud hints clusters --faces FACES_DIR --epochs {settings.epochs}"
+        return train_clusters(
+            given["out"],
+            faces,
+            nets,
+            settings,
+            provenance=Provenance(data=given["data"], command=command, backend="onnx"),
+            most=given["most"],
+            reports=lambda number: (
+                lambda done, total, similarity: step(
+                    f"cluster {number}", done, total, f"similarity {similarity:.3f}"
+                )
+            ),
+        )
+
+
 def _student(given: dict[str, Any]) -> dict[str, Any]:
     from cloud_server.hints.nets import require_torch
 

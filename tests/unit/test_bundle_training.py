@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cloud_server.hints.clusters import cluster_file, faces_of_cluster, train_clusters
+from cloud_server.hints.clusters import average_faces, cluster_file, faces_of_cluster, train_clusters
 from cloud_server.hints.data import FaceSet
 from cloud_server.hints.nets import load_net
 from cloud_server.hints.train import Provenance
@@ -95,7 +95,7 @@ def test_a_cluster_without_faces_is_named(tmp_path: Path) -> None:
 
 
 def test_every_cluster_gets_a_perturbation(tmp_path: Path, zoo: None) -> None:
-    faces = _faces(120)
+    faces = _faces(60)
     net = load_net("mobilefacenet-512", Store(default_store()))
     made = train_clusters(
         tmp_path,
@@ -103,6 +103,7 @@ def test_every_cluster_gets_a_perturbation(tmp_path: Path, zoo: None) -> None:
         [net],
         Training(epochs=1, batch=40),
         provenance=Provenance(data="patches", command="", backend="onnx"),
+        most=8,
         reports=lambda _: lambda *_: None,
     )
     assert sorted(made) == list(range(16))
@@ -110,3 +111,13 @@ def test_every_cluster_gets_a_perturbation(tmp_path: Path, zoo: None) -> None:
     assert all(np.abs(item).max() <= 8 and np.abs(item).max() > 0 for item in levels)
     assert np.array_equal(levels[0], levels[1])  # small and large faces share a frame
     assert not np.array_equal(levels[0], levels[2])
+
+
+def test_mean_faces_are_of_many_people_or_refused() -> None:
+    many = _faces(400)
+    means = average_faces(many)
+    assert means.shape == (8, 3, 112, 112)
+    # A mean over dozens of people is flatter than any of them.
+    assert means.astype(np.float32).std() < many.levels.astype(np.float32).std() / 2
+    with pytest.raises(GoodnoiseError, match="would show them"):
+        average_faces(_faces(20))

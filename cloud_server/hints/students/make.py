@@ -130,7 +130,7 @@ def _recogniser(name: str, store: Store) -> Card:
 @torch.no_grad()
 def _fit_head(student: Student, teacher: torch.nn.Module, faces: FaceSet, settings: Distillation) -> None:
     features, targets = [], []
-    for number in range(_HEAD_BATCHES):
+    for number in range(min(_HEAD_BATCHES, 5 + settings.steps)):
         rng = np.random.default_rng([settings.seed, 1, number])
         batch = torch.from_numpy(draw(faces, settings.batch, settings.views, rng))
         features.append(student.body(batch))
