@@ -43,7 +43,7 @@ WORKS = reached(0.2, 0.4)
         ([WORKS], [CHANCE], "failed"),
         ([CHANCE, reached(0.3, 0.3, attacker="published photo", names=False)], [WORKS], "failed"),
         # Chance in truth, but with too few people to know it.
-        ([reached(0.002, 0.01, width=0.021)], [WORKS], "failed"),
+        ([reached(0.002, 0.01, width=0.021)], [WORKS], "not proven"),
     ],
 )
 def test_a_level_passes_only_near_chance_and_by_an_attack_that_works_without_noise(tried, noise_off, word):

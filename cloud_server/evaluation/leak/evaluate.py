@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cloud_server.evaluation.leak.experiments import Setting, experiments_of, tried_from
 from cloud_server.evaluation.leak.gate import judge
-from cloud_server.evaluation.leak.harvest import Arrays, Report, Rows, Surrogate, stored
+from cloud_server.evaluation.leak.harvest import Arrays, Device, Report, Rows, stored
 from cloud_server.evaluation.leak.networks import Schedule
 from cloud_server.evaluation.leak.options import LeakOptions
-from cloud_server.evaluation.leak.payloads import KINDS, Seen
+from cloud_server.evaluation.leak.payloads import KINDS, Seen, true_clusters
 from cloud_server.evaluation.leak.people import Trial, some_faces, trial_of
 from cloud_server.evaluation.leak.recognisers import Recogniser, load_recogniser
 from cloud_server.evaluation.leak.scores import measure
 from cloud_server.hints.data import FaceSet
-from cloud_server.hints.nets import load_net
+from cloud_server.hints.nets import Net, load_net
 from models.store import Store
 from shared.bundle import sha256_hex
 from shared.errors import Code, GoodnoiseError
@@ -46,7 +47,8 @@ EPSILON: Mapping[str, float | None] = {
 class _Cast:
     """The networks of a run."""
 
-    surrogate: Surrogate
+    surrogate: Net
+    own: Recogniser
     linked: Recogniser
     judges: tuple[Recogniser, ...]
     known: Mapping[str, str]
@@ -132,8 +134,13 @@ def _cast(options: LeakOptions, store: Store) -> _Cast:
         raise GoodnoiseError(
             Code.INVALID_INPUT, f"{sorted(taught)[0]} is attacked or learnt from, so it cannot be a judge"
         )
-    surrogate = Surrogate(load_net(options.surrogate, store), own.embed, options.seed)
-    return _Cast(surrogate, linked, judges, {net.name: net.sha256 for net in (own, linked, *judges)})
+    return _Cast(
+        load_net(options.surrogate, store),
+        own,
+        linked,
+        judges,
+        {net.name: net.sha256 for net in (own, linked, *judges)},
+    )
 
 
 def _same_run(folder: Path, learn: FaceSet, trial: Trial, options: LeakOptions, cast: _Cast) -> None:
@@ -150,39 +157,56 @@ def _same_run(folder: Path, learn: FaceSet, trial: Trial, options: LeakOptions, 
 
 
 def _setting(learn: FaceSet, trial: Trial, options: LeakOptions, cast: _Cast, harvest: _Harvest) -> Setting:
-    known = harvest("learn-known", len(learn), lambda rows: {"known": cast.linked.embed(learn.images(rows))})
+    # Noise of its own: no start or frame of training comes again.
+    learning = _device("learn", learn, cast, harvest, options.seed + 1_000_003)
+    trying = _device("try", trial.faces, cast, harvest, options.seed)
     learn_counts = [len(learn)] * options.train_frames
     test_counts = [len(trial.faces)] + [trial.people] * (options.frames - 1)
-    test = _seen("try", trial.faces, test_counts, min(options.cloaks, trial.people), cast, harvest)
+    test = _seen("try", trying, test_counts, min(options.cloaks, trial.people), harvest)
 
     def expected(rows: Rows) -> Arrays:
-        return cast.surrogate.expected(trial.faces, rows, test.cloak[rows])
+        cloak = test.cloak[rows].astype(np.float32) / np.float32(255)
+        shown = np.clip(trial.faces.images(rows) + cloak, 0, 1)
+        return trying.expected(rows, shown=shown, anchors=cast.own.embed(shown))
 
     return Setting(
-        train=_seen("learn", learn, learn_counts, min(options.train_cloaks, len(learn)), cast, harvest),
-        known=known["known"],
+        train=_seen("learn", learning, learn_counts, min(options.train_cloaks, len(learn)), harvest),
+        known=_embedded("learn-known", learn, cast.linked, harvest),
         test=test,
         expected=harvest("try-expected", len(test.cloaked), expected),
         trial=trial,
+        surrogate=cast.own,
         linked=cast.linked,
         judges=cast.judges,
-        schedule=Schedule(map_epochs=options.map_epochs, bit_epochs=options.bit_epochs, seed=options.seed),
+        schedule=Schedule(
+            map_epochs=options.map_epochs,
+            bit_epochs=options.bit_epochs,
+            drawing_epochs=options.drawing_epochs,
+            seed=options.seed,
+        ),
         redraws=options.redraws,
         seed=options.seed,
     )
 
 
-def _seen(name: str, faces: FaceSet, counts: list[int], cloaks: int, cast: _Cast, harvest: _Harvest) -> Seen:
-    surrogate = cast.surrogate
-    if name == "learn":  # noise of its own: no start or frame of training comes again
-        surrogate = Surrogate(surrogate.net, surrogate.embed, surrogate.seed + 1_000_003)
+def _device(name: str, faces: FaceSet, cast: _Cast, harvest: _Harvest, seed: int) -> Device:
+    return Device(cast.surrogate, faces, _embedded(f"{name}-anchor", faces, cast.own, harvest), seed)
+
+
+def _embedded(name: str, faces: FaceSet, net: Recogniser, harvest: _Harvest) -> npt.NDArray[np.float32]:
+    found = harvest(name, len(faces), lambda rows: {"embedding": net.embed(faces.images(rows))})
+    return np.asarray(found["embedding"], np.float32)
+
+
+def _seen(name: str, device: Device, counts: list[int], cloaks: int, harvest: _Harvest) -> Seen:
     fresh = tuple(
-        harvest(f"{name}-call-{call:02d}", count, partial(surrogate.fresh, faces, call=call))
+        harvest(f"{name}-call-{call:02d}", count, partial(device.fresh, call=call))
         for call, count in enumerate(counts)
     )
-    fixed = harvest(f"{name}-fixed", len(faces), partial(surrogate.fixed, faces))
-    cloak = harvest(f"{name}-cloak", cloaks, partial(surrogate.cloak, faces))
-    return Seen(faces, fresh, fixed, cloak["cloak"], np.arange(cloaks))
+    fixed = harvest(f"{name}-fixed", len(device.faces), device.fixed)
+    cloak = harvest(f"{name}-cloak", cloaks, device.cloak)
+    clusters = true_clusters(device.faces)
+    return Seen(device.faces, fresh, fixed, cloak["cloak"], np.arange(cloaks), clusters)
 
 
 def _pull(trial: Trial) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cloud_server.evaluation.leak.gate import Tried
 from cloud_server.evaluation.leak.networks import Draw, Schedule, train_inverter, train_linkage
-from cloud_server.evaluation.leak.payloads import Calls, Kind, Seen, true_clusters, unshuffled
+from cloud_server.evaluation.leak.payloads import Calls, Kind, Seen, mirrored, shuffled_back, unshuffled
 from cloud_server.evaluation.leak.people import Trial
 from cloud_server.evaluation.leak.recognisers import Recogniser, unit
 from cloud_server.evaluation.leak.scores import measure, measured_from
@@ -26,6 +26,9 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
 # Called with what is being done, how much is done, and of how much. May raise to stop.
 Report = Callable[[str, int, int], None]
+_LEVELS = 8
+# Faces that a payload is added to.
+_PUBLIC = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,7 @@ class Setting:
         test: sources of payloads of the trial's rows.
         expected: of the published photos of `test.cloaked`, what their payloads are on average.
         trial: the people attackers are tried on.
+        surrogate: the device's network, which the attackers have.
         linked: the recogniser whose embeddings linkage predicts.
         judges: recognisers that are in no training; they say whom an inverted face shows.
         schedule: of training.
@@ -50,6 +54,7 @@ class Setting:
     test: Seen
     expected: dict[str, npt.NDArray[Any]]
     trial: Trial
+    surrogate: Recogniser
     linked: Recogniser
     judges: tuple[Recogniser, ...]
     schedule: Schedule
@@ -120,6 +125,8 @@ def _tried(kind: Kind, setting: Setting, report: Report) -> Iterator[Tried]:
     if not kind.cloaked:
         yield _many_photos(trained)
         yield _two_payloads(trained)
+    if kind.direction:
+        yield _through_surrogate(kind, setting)
     yield from _inversion(kind, setting, report)
     if kind.level:
         yield from _published(kind, setting)
@@ -131,7 +138,7 @@ def _linkage_attacker(kind: Kind, setting: Setting, report: Report) -> _Trained:
     found = {}
     for calls in kind.calls if kind.together else (1,):
         name = f"{kind.name}: linkage, {_calls(calls)}"
-        draw = _draw(kind, setting, rows, calls)
+        draw = _either_way(_draw(kind, setting, rows, calls))
         found[calls] = train_linkage(draw, targets, setting.schedule, _named(report, name))
     return _Trained(kind, setting, found)
 
@@ -177,6 +184,23 @@ def _two_payloads(trained: _Trained) -> Tried:
         parts.append(trained.guesses(trial.probes, redraw=redraw) @ other.T)
     people = np.tile(np.arange(trial.people), repeats)
     return Tried("two payloads", "1 call each", measure(np.concatenate(parts), people))
+
+
+def _through_surrogate(kind: Kind, setting: Setting) -> Tried:
+    """Public faces moved along the payload: away from whom does the surrogate see them go? Untrained.
+
+    A direction that takes a photo away from its person takes other aligned faces away from them too.
+    """
+    rng = np.random.default_rng([setting.seed, 11])
+    rows, trial = setting.rows_of(kind, setting.trial.probes), setting.trial
+    payloads = kind.make(setting.test, rows, Calls(), rng)
+    moves = np.clip(shuffled_back(payloads), -1, 1) * np.float32(_LEVELS / 255)
+    embed, known = setting.surrogate.embed, setting.train.faces
+    public = known.images(rng.permutation(len(known))[:_PUBLIC])
+    away = np.mean([embed(np.clip(face + moves, 0, 1)) - embed(face[None]) for face in public], axis=0)
+    gallery = embed(trial.faces.images(trial.gallery))
+    scores = -unit(away - away.mean(axis=0)) @ unit(gallery - gallery.mean(axis=0)).T
+    return Tried("through the surrogate", _calls(1), measure(scores, trial.owner[rows]))
 
 
 def _inversion(kind: Kind, setting: Setting, report: Report) -> Iterator[Tried]:
@@ -231,7 +255,7 @@ def _published(kind: Kind, setting: Setting) -> Iterator[Tried]:
 
 def _expected(kind: Kind, setting: Setting) -> Floats:
     if kind.level == "cluster":
-        return np.eye(16, dtype=np.float32)[true_clusters(setting.test.faces, setting.test.cloaked)]
+        return np.eye(16, dtype=np.float32)[setting.test.clusters[setting.test.cloaked]]
     if kind.level == "sketch":
         return np.asarray(setting.expected["bits"], np.float32)
     return unshuffled(setting.expected["signs"].astype(np.float32)).reshape(len(setting.test.cloaked), -1)
@@ -251,6 +275,16 @@ def _draw(kind: Kind, setting: Setting, rows: Rows, calls: int) -> Draw:
         return kind.make(setting.train, rows[chosen], Calls(calls, first), rng)
 
     return draw
+
+
+def _either_way(draw: Draw) -> Draw:
+    """Half of all batches of maps mirrored: a mirrored face has nearly the same embedding."""
+
+    def drawn(chosen: npt.NDArray[np.intp], rng: np.random.Generator) -> Floats:
+        payloads = draw(chosen, rng)
+        return mirrored(payloads) if payloads.ndim == 4 and rng.random() < 0.5 else payloads
+
+    return drawn
 
 
 def _named(report: Report, name: str) -> Callable[[int, int], None]:

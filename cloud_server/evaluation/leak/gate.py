@@ -4,7 +4,8 @@ A level passes when the upper end of the 95 % interval of rank-1 and of TAR at F
 of chance for every attacker and every number of calls, and the attack is proven: with the level's noise
 switched off, at least one attacker that names people (linkage, inversion, two payloads) reaches three times
 chance or more, with the whole interval more than 2 points above chance. Where no attacker works without the
-noise, that all fail with it shows nothing: the level is 'not proven', which is not a pass.
+noise, that all fail with it shows nothing: the level is 'not proven', which is not a pass. So is one whose
+intervals are too wide to tell a leak from chance; it is 'failed' where a whole interval is above chance.
 """
 
 from __future__ import annotations
@@ -84,9 +85,14 @@ def judge(level: str, tried: Sequence[Tried], noise_off: Sequence[Tried]) -> Ver
     if not tried:
         raise ValueError(f"level {level!r}: no attacker was tried")
     worst = max(tried, key=lambda item: _excess(item.measured))
+    leaks = [item for item in tried if _excess(item.measured) > MARGIN and _above_chance(item.measured)]
     proven = tuple(sorted({item.attacker for item in noise_off if item.names and far_above_chance(item)}))
-    if _excess(worst.measured) > MARGIN:
+    if leaks:
+        worst = max(leaks, key=lambda item: _excess(item.measured))
         return Verdict("failed", worst, f"failed: {_sentence(worst)}", proven)
+    if _excess(worst.measured) > MARGIN:
+        reason = f"not proven: too few people to tell a leak from chance; {_sentence(worst)}"
+        return Verdict("not proven", worst, reason, proven)
     if not proven:
         best = max(noise_off, key=lambda item: _excess(item.measured), default=None)
         shown = "was not tried" if best is None else f"is near chance too ({_sentence(best)})"
@@ -103,6 +109,12 @@ def far_above_chance(tried: Tried) -> bool:
 
 def _excess(measured: Measured) -> float:
     return max(share.high - share.chance for share in (measured.rank1, measured.tar))
+
+
+def _above_chance(measured: Measured) -> bool:
+    """Whether more than chance is found, beyond doubt, where the gate's margin is left."""
+    shares = (measured.rank1, measured.tar)
+    return any(share.low > share.chance and share.high > share.chance + MARGIN for share in shares)
 
 
 def _sentence(tried: Tried) -> str:

@@ -21,9 +21,9 @@ from shared.files import write_atomically
 from shared.levels.bits import pack_bits
 from shared.levels.frame import RandomFrame, random_start
 from shared.levels.signs import signs_of
-from shared.levels.sketch import sketch_of
+from shared.levels.sketch import SKETCH_BITS, sketch_of
 
-__all__ = ["Arrays", "Report", "Rows", "Surrogate", "stored"]
+__all__ = ["Arrays", "Device", "Report", "Rows", "stored"]
 
 Floats = npt.NDArray[np.float32]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -67,61 +67,69 @@ def _write(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Surrogate:
-    """The device's network at work on faces.
+class Device:
+    """Devices' network at work on faces; every method takes rows of them.
 
     Args:
-        net: its gradients.
-        embed: unit embeddings of faces, float32 N 3 112 112, by the same network.
+        net: the surrogate.
+        faces: the photos.
+        anchors: unit embeddings of the clean faces by the same network, N D.
         seed: of starts and frames.
     """
 
     net: Net
-    embed: Callable[[Floats], Floats]
+    faces: FaceSet
+    anchors: Floats
     seed: int
 
-    def fresh(self, faces: FaceSet, rows: Rows, *, call: int) -> Arrays:
+    def fresh(self, rows: Rows, *, call: int) -> Arrays:
         """As levels `sketch` and `sign` compute it: random start, random frame.
 
         Returns:
             `bits` N 16, `signs` N 4704 (packed), and of call 0 also `gradient` float16 N 3 112 112.
         """
-        images = faces.images(rows)
+        images = self.faces.images(rows)
         at = np.stack([self._moved(face, int(row), call) for face, row in zip(images, rows, strict=True)])
-        return _payload(self._gradients(images, at), whole=call == 0)
+        gradients = self._gradients(self.anchors[rows], at)
+        found: Arrays = {
+            "bits": np.stack([sketch_of(gradient) for gradient in gradients]),
+            "signs": np.stack([np.frombuffer(pack_bits(signs_of(g)), np.uint8) for g in gradients]),
+        }
+        return found | {"gradient": _halves(gradients)} if call == 0 else found
 
-    def fixed(self, faces: FaceSet, rows: Rows) -> Arrays:
+    def fixed(self, rows: Rows) -> Arrays:
         """The same with one start for all and no frame: the twin without noise; `bits`."""
-        images = faces.images(rows)
-        rng = np.random.default_rng(0)
+        images, rng = self.faces.images(rows), np.random.default_rng(0)
         noise = rng.uniform(-_LEVELS, _LEVELS, images.shape[1:]).astype(np.float32) / np.float32(255)
-        gradients = self._gradients(images, np.clip(images + noise, 0, 1))
+        gradients = self._gradients(self.anchors[rows], np.clip(images + noise, 0, 1))
         return {"bits": np.stack([sketch_of(gradient) for gradient in gradients])}
 
-    def cloak(self, faces: FaceSet, rows: Rows, *, steps: int = 10) -> Arrays:
+    def cloak(self, rows: Rows, *, steps: int = 10) -> Arrays:
         """What the predecessor sends (APF, MM 2020), `x_adv - x`: `cloak`, int8 levels N 3 112 112."""
         attack = replace(ATTACKS["mi-fgsm"], steps=steps, random_start=0.5)
         parts = []
         for part in _parts(rows):
-            images = faces.images(part)
-            oracle = self.net.away_from(self.embed(images))
-            ids = tuple(int(row) for row in part)
-            found = run(attack, oracle, images, Linf(_LEVELS), seed=self.seed, ids=ids)
+            oracle, ids = self.net.away_from(self.anchors[part]), tuple(part.tolist())
+            found = run(attack, oracle, self.faces.images(part), Linf(_LEVELS), seed=self.seed, ids=ids)
             parts.append(np.rint(np.asarray(found.delta) * 255).astype(np.int8))
         return {"cloak": np.concatenate(parts)}
 
-    def expected(self, faces: FaceSet, rows: Rows, cloaks: npt.NDArray[np.int8]) -> Arrays:
-        """What an attacker who has the published photos expects their payloads to be: the mean over draws.
+    def expected(self, rows: Rows, *, shown: Floats, anchors: Floats) -> Arrays:
+        """What an attacker who has published photos expects their payloads to be: the mean over draws.
+
+        Args:
+            rows: of the photos, for the draws alone.
+            shown: the published faces, N 3 112 112.
+            anchors: their embeddings; the attacker has no others.
 
         Returns:
             Sums of +1 and -1 over draws of start and frame: `bits` float32 N 16, `signs` int8 N 3 112 112.
         """
-        shown = np.clip(faces.images(rows) + cloaks.astype(np.float32) / np.float32(255), 0, 1)
-        bits = np.zeros((len(rows), 16), np.float32)
+        bits = np.zeros((len(rows), SKETCH_BITS), np.float32)
         signs = np.zeros(shown.shape, np.int8)
         for draw in range(_DRAWS):
             moved = [self._moved(face, int(row), -1 - draw) for face, row in zip(shown, rows, strict=True)]
-            gradients = self._gradients(shown, np.stack(moved))
+            gradients = self._gradients(anchors, np.stack(moved))
             bits += [np.where(sketch_of(gradient), 1, -1) for gradient in gradients]
             signs += np.stack([np.where(signs_of(gradient), 1, -1) for gradient in gradients]).astype(np.int8)
         return {"bits": bits, "signs": signs}
@@ -132,9 +140,9 @@ class Surrogate:
         frame = RandomFrame.draw(rng)
         return frame.apply(random_start(face, rng))
 
-    def _gradients(self, images: Floats, at: Floats) -> Floats:
-        anchors, found = self.embed(images), []
-        for part in _parts(np.arange(len(images))):
+    def _gradients(self, anchors: Floats, at: Floats) -> Floats:
+        found = []
+        for part in _parts(np.arange(len(at))):
             keys = Keys(self.seed, tuple(part.tolist()))
             found.append(np.asarray(self.net.away_from(anchors[part])(at[part], keys).gradient, np.float32))
         return np.concatenate(found)
@@ -144,13 +152,7 @@ def _parts(rows: Rows) -> list[Rows]:
     return [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
 
 
-def _payload(gradients: Floats, *, whole: bool) -> Arrays:
-    found: Arrays = {
-        "bits": np.stack([sketch_of(gradient) for gradient in gradients]),
-        "signs": np.stack([np.frombuffer(pack_bits(signs_of(g)), np.uint8) for g in gradients]),
-    }
-    if whole:
-        # Unit root mean square, so that half precision keeps its digits.
-        scale = np.sqrt(np.mean(gradients**2, axis=(1, 2, 3), keepdims=True))
-        found["gradient"] = (gradients / np.maximum(scale, np.float32(1e-20))).astype(np.float16)
-    return found
+def _halves(gradients: Floats) -> npt.NDArray[np.float16]:
+    # Unit root mean square, so that half precision keeps its digits.
+    scale = np.sqrt(np.mean(gradients**2, axis=(1, 2, 3), keepdims=True))
+    return np.asarray(gradients / np.maximum(scale, np.float32(1e-20)), np.float16)

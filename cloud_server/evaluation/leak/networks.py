@@ -25,7 +25,8 @@ class Schedule:
     """How long an attacker is trained; bits are cheap, so they are seen more often than maps."""
 
     map_epochs: int = 8
-    bit_epochs: int = 60
+    bit_epochs: int = 20
+    drawing_epochs: int = 3
     batch: int = 64
     rate: float = 2e-3
     seed: int = 0
@@ -53,7 +54,8 @@ def train_linkage(draw: Draw, targets: Floats, schedule: Schedule, report: Repor
         # Who of the batch it is, beside how near: telling people apart is what is scored.
         return functional.cross_entropy(among, torch.arange(len(chosen))) - (guess * truth).sum(1).mean()
 
-    _fit(net, loss, draw, len(targets), schedule, report)
+    epochs = schedule.bit_epochs if len(shape) == 1 else schedule.map_epochs
+    _fit(net, loss, draw, len(targets), epochs, schedule, report)
     return lambda payloads: _normalised(_run(net, payloads))
 
 
@@ -72,14 +74,12 @@ def train_inverter(draw: Draw, faces: Floats, schedule: Schedule, report: Report
     shape = _begin(draw, schedule)
     small = functional.avg_pool2d(torch.from_numpy(faces), 2)
     net = _Inverter(shape, small.mean(0))
-    _fit(
-        net,
-        lambda found, chosen: functional.l1_loss(found, small[chosen]),
-        draw,
-        len(faces),
-        schedule,
-        report,
-    )
+    epochs = schedule.bit_epochs if len(shape) == 1 else schedule.drawing_epochs
+
+    def loss(found: Tensor, chosen: npt.NDArray[np.intp]) -> Tensor:
+        return functional.l1_loss(found, small[chosen])
+
+    _fit(net, loss, draw, len(faces), epochs, schedule, report)
 
     def reconstruct(payloads: Floats) -> Floats:
         drawn = torch.from_numpy(_run(net, payloads))
@@ -138,10 +138,10 @@ def _fit(
     loss: Callable[[Tensor, npt.NDArray[np.intp]], Tensor],
     draw: Draw,
     rows: int,
+    epochs: int,
     schedule: Schedule,
     report: Report,
 ) -> None:
-    epochs = schedule.map_epochs if len(_shape_of(draw)) == 3 else schedule.bit_epochs
     batches = max(1, rows // schedule.batch)
     optimiser = torch.optim.AdamW(
         [p for p in net.parameters() if p.requires_grad], schedule.rate, weight_decay=1e-2
@@ -160,10 +160,6 @@ def _fit(
             falling.step()
         report(epoch + 1, epochs)
     net.eval()
-
-
-def _shape_of(draw: Draw) -> tuple[int, ...]:
-    return draw(np.arange(1), np.random.default_rng(0)).shape[1:]
 
 
 @torch.no_grad()

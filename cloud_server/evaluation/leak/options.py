@@ -26,6 +26,7 @@ class LeakOptions:
         redraws: how often the noise of each probe is drawn anew.
         map_epochs: passes of training on maps.
         bit_epochs: passes of training on bits.
+        drawing_epochs: passes of training that draws faces from maps.
         seed: of everything.
     """
 
@@ -41,7 +42,8 @@ class LeakOptions:
     cloaks: int = 300
     redraws: int = 8
     map_epochs: int = 8
-    bit_epochs: int = 60
+    bit_epochs: int = 20
+    drawing_epochs: int = 3
     seed: int = 0
 
 
@@ -56,5 +58,5 @@ QUICK = LeakOptions(
     train_cloaks=64,
     cloaks=40,
     map_epochs=4,
-    bit_epochs=30,
+    drawing_epochs=2,
 )

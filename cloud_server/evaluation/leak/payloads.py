@@ -14,7 +14,17 @@ from shared.levels.cluster import CLUSTER_EPSILON, CLUSTERS, cluster_of_face
 from shared.levels.response import keep_probability, randomise_choice
 from shared.levels.sketch import SKETCH_EPSILON
 
-__all__ = ["KINDS", "Calls", "Kind", "Seen", "signed_maps", "true_clusters", "unshuffled"]
+__all__ = [
+    "KINDS",
+    "Calls",
+    "Kind",
+    "Seen",
+    "mirrored",
+    "shuffled_back",
+    "signed_maps",
+    "true_clusters",
+    "unshuffled",
+]
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
@@ -31,6 +41,7 @@ class Seen:
         fixed: `bits` of gradients at one start without frame.
         cloak: what the predecessor sends, int8 levels 3 112 112, of the rows in `cloaked`.
         cloaked: which rows those are.
+        clusters: of every row, without noise.
     """
 
     faces: FaceSet
@@ -38,6 +49,7 @@ class Seen:
     fixed: Mapping[str, npt.NDArray[Any]]
     cloak: npt.NDArray[np.int8]
     cloaked: Rows
+    clusters: Rows
 
     def frames(self, rows: Rows) -> int:
         """How many gradients at most there are of each of these rows."""
@@ -68,6 +80,7 @@ class Kind:
         calls: numbers of calls about one photo that tell different things.
         together: whether the attacker averages payloads of many calls, in place of what it guesses from each.
         cloaked: whether it is there only for rows that were cloaked.
+        direction: whether it is a direction in the face, which can be added to other faces.
     """
 
     name: str
@@ -77,14 +90,15 @@ class Kind:
     calls: tuple[int, ...] = (1,)
     together: bool = False
     cloaked: bool = False
+    direction: bool = False
 
 
-def true_clusters(faces: FaceSet, rows: Rows) -> Rows:
+def true_clusters(faces: FaceSet) -> Rows:
     """The cluster of each face. Its size in the photo is not known here; 'small' stands for all."""
     return np.array(
         [
             cluster_of_face(float(faces.turn[row]), faces.levels[row].astype(np.float32), large=False)
-            for row in rows
+            for row in range(len(faces))
         ],
         np.intp,
     )
@@ -139,13 +153,13 @@ def _sketch_off(seen: Seen, rows: Rows, _calls: Calls, _rng: np.random.Generator
 def _cluster(seen: Seen, rows: Rows, _calls: Calls, rng: np.random.Generator) -> Floats:
     sent = [
         randomise_choice(int(truth), CLUSTERS, epsilon=CLUSTER_EPSILON, rng=rng)
-        for truth in true_clusters(seen.faces, rows)
+        for truth in seen.clusters[rows]
     ]
     return np.eye(CLUSTERS, dtype=np.float32)[sent]
 
 
 def _cluster_off(seen: Seen, rows: Rows, _calls: Calls, _rng: np.random.Generator) -> Floats:
-    return np.eye(CLUSTERS, dtype=np.float32)[true_clusters(seen.faces, rows)]
+    return np.eye(CLUSTERS, dtype=np.float32)[seen.clusters[rows]]
 
 
 def unshuffled(maps: Floats) -> Floats:
@@ -154,14 +168,26 @@ def unshuffled(maps: Floats) -> Floats:
     return np.ascontiguousarray(parts.reshape(len(maps), 12, 56, 56))
 
 
+def shuffled_back(maps: Floats) -> Floats:
+    """What `unshuffled` was given."""
+    parts = maps.reshape(len(maps), 3, 2, 2, 56, 56).transpose(0, 1, 4, 2, 5, 3)
+    return np.ascontiguousarray(parts.reshape(len(maps), 3, 112, 112))
+
+
+def mirrored(maps: Floats) -> Floats:
+    """Maps N 12 56 56 of the mirrored faces."""
+    parts = maps.reshape(len(maps), 3, 2, 2, 56, 56)
+    return np.ascontiguousarray(parts[:, :, :, ::-1, :, ::-1].reshape(maps.shape))
+
+
 KINDS: tuple[Kind, ...] = (
     # The device remembers its answer about a photo, so asking again brings the same.
     Kind("cluster", _cluster, "cluster"),
     Kind("cluster, noise off", _cluster_off, "cluster", noise=False),
     Kind("sketch", _sketch, "sketch", calls=(1, 10, 100), together=True),
     Kind("sketch, noise off", _sketch_off, "sketch", noise=False),
-    Kind("sign", _sign, "sign", calls=(1, 10)),
-    Kind("float gradient", _gradient),
-    Kind("float x_adv - x", _cloak, cloaked=True),
+    Kind("sign", _sign, "sign", calls=(1, 10), direction=True),
+    Kind("float gradient", _gradient, direction=True),
+    Kind("float x_adv - x", _cloak, cloaked=True, direction=True),
     Kind("clean crop", _crop),
 )
