@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cloud_server.evaluation.leak.experiments import Setting, experiments_of, tried_from
+from cloud_server.evaluation.leak.experiments import experiments_of, tried_from
 from cloud_server.evaluation.leak.gate import judge
 from cloud_server.evaluation.leak.harvest import Arrays, Device, Report, Rows, stored
+from cloud_server.evaluation.leak.linkage import SHUFFLED
 from cloud_server.evaluation.leak.networks import Schedule
 from cloud_server.evaluation.leak.options import LeakOptions
 from cloud_server.evaluation.leak.payloads import KINDS, Seen, true_clusters
 from cloud_server.evaluation.leak.people import Trial, some_faces, trial_of
 from cloud_server.evaluation.leak.recognisers import Recogniser, load_recogniser
 from cloud_server.evaluation.leak.scores import measure
+from cloud_server.evaluation.leak.setting import Setting
 from cloud_server.hints.data import FaceSet
 from cloud_server.hints.nets import Net, load_net
 from models.store import Store
@@ -231,7 +233,7 @@ def _direct(setting: Setting) -> dict[str, Any]:
 def _verdict(level: str, kinds: Mapping[str, Any], trial: Trial, learn: FaceSet) -> dict[str, Any]:
     cells = [tried_from(raw) for raw in kinds[level]["cells"]]
     twin = kinds.get(f"{level}, noise off", kinds[level])
-    counted = [cell for cell in cells if cell.attacker != "shuffled between people"]
+    counted = [cell for cell in cells if cell.attacker != SHUFFLED]
     off = [tried_from(raw) for raw in twin["cells"]]
     data = f"tried on {trial.people} people, learnt from {len(set(learn.people))} others"
     verdict = judge(level, counted, off).to_json()
