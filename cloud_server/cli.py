@@ -49,6 +49,13 @@ def serve(
     ] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
+    operator_listen: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT for operators: health and reflection, with mutual TLS."),
+    ] = None,
+    operator_ca: Annotated[
+        Path | None, typer.Option(help="Authority of the operators' certificates, PEM.")
+    ] = None,
     insecure: Annotated[
         bool | None,
         typer.Option("--insecure", help="Allow no TLS outside loopback, behind a proxy that ends it."),
@@ -107,13 +114,19 @@ def health(
         str, typer.Option(help="Service to ask about, such as goodnoise.v1.BundleService; empty for all.")
     ] = "",
     ca: Annotated[Path | None, typer.Option(help="Ask over TLS, and trust these certificates, PEM.")] = None,
+    cert: Annotated[Path | None, typer.Option(help="An operator's certificate, PEM, with --key.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait.")] = 3.0,
 ) -> None:
     """Ask a server whether it serves (grpc.health.v1). Prints the answer as JSON."""
     from cloud_server.rpc.probe import probe
+    from shared.errors import Code, GoodnoiseError
 
     with command_errors():
-        answer = probe(address, service=service, ca=ca, timeout=timeout)
+        if (cert is None) != (key is None):
+            raise GoodnoiseError(Code.INVALID_INPUT, "--cert and --key belong together; give both or neither")
+        pair = (cert, key) if cert and key else None
+        answer = probe(address, service=service, ca=ca, timeout=timeout, certificate=pair)
         typer.echo(json.dumps({"address": address, "service": service, "status": answer}))
     raise typer.Exit(Exit.DONE if answer == "SERVING" else Exit.FAILED)
 

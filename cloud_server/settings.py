@@ -30,6 +30,8 @@ class Settings:
         port_file: file that receives the bound port.
         tls_cert: certificate chain, PEM.
         tls_key: its key, PEM.
+        operator_listen: HOST:PORT for operators, with mutual TLS; None for no such address.
+        operator_ca: authority of the operators' certificates, PEM.
         insecure: allow no TLS outside loopback, for a proxy that ends TLS in front.
         reflection: offer gRPC reflection.
         metrics_port: port on loopback for Prometheus; None for no metrics, 0 for a free one.
@@ -50,6 +52,8 @@ class Settings:
     port_file: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    operator_listen: str | None = None
+    operator_ca: Path | None = None
     insecure: bool = False
     reflection: bool = False
     metrics_port: int | None = None
@@ -121,8 +125,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _check(settings: Settings) -> None:
-    found = _LISTEN.fullmatch(settings.listen)
-    if found is None or int(found[2]) > 65535:
+    if not _address(settings.listen):
         raise _wrong("listen", f"is {settings.listen!r}", "expected HOST:PORT, such as 0.0.0.0:50051")
     for name in ("rate_per_minute", "metrics_port", "drain_seconds", "grace_seconds", "waiting"):
         value = getattr(settings, name)
@@ -134,6 +137,7 @@ def _check(settings: Settings) -> None:
         raise _wrong("bundles", f"is {str(settings.bundles)!r}", "this is no folder; make it first")
     _check_places(settings)
     _check_tls(settings)
+    _check_operators(settings)
 
 
 def _check_places(settings: Settings) -> None:
@@ -144,6 +148,27 @@ def _check_places(settings: Settings) -> None:
     faces = settings.public_faces
     if faces is not None and not faces.exists():
         raise _wrong("public_faces", f"is {str(faces)!r}", "there is no such folder or file")
+
+
+def _check_operators(settings: Settings) -> None:
+    if settings.operator_listen is None and settings.operator_ca is None:
+        return
+    for name in ("operator_listen", "operator_ca", "tls_cert"):
+        if getattr(settings, name) is None:
+            raise _wrong(
+                name,
+                "is not set",
+                "operators' own address needs --operator-listen, --operator-ca, --tls-cert and --tls-key",
+            )
+    if not _address(settings.operator_listen or ""):
+        raise _wrong("operator_listen", f"is {settings.operator_listen!r}", "expected HOST:PORT")
+    if settings.operator_ca is not None and not settings.operator_ca.is_file():
+        raise _wrong("operator_ca", f"is {str(settings.operator_ca)!r}", "this is no file")
+
+
+def _address(text: str) -> bool:
+    found = _LISTEN.fullmatch(text)
+    return found is not None and int(found[2]) <= 65535
 
 
 def _check_tls(settings: Settings) -> None:

@@ -28,6 +28,7 @@ BIN = Path(sys.executable).parent
 JUDGE = "dlib-resnet"
 # The packages of these two state a licence but not where the weights were trained; the demo accepts that for
 # this machine alone. See `goodnoise-models show NAME`.
+NETWORKS = ("yunet", "mobilefacenet-512", "mobilefacenet-192", "sface", "sface-student", "dlib-resnet")
 ACCEPTED = ("mobilefacenet-512", "mobilefacenet-192", "sface-student")
 console = Console(width=None if sys.stdout.isatty() else 120)
 
@@ -42,7 +43,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"GOODNOISE_HOME": str(work / "device")}
     step("Fetch the model zoo and build a bundle")
-    call("goodnoise-models", "fetch", env=environment)
+    call("goodnoise-models", "fetch", *NETWORKS, env=environment)
     accepted = [word for name in ACCEPTED for word in ("--accept-licence", name)]
     call(
         "goodnoise-cloud",

@@ -20,6 +20,7 @@ from cloud_server.logs import log
 from cloud_server.rpc.buckets import TokenBuckets
 from cloud_server.rpc.interceptors import interceptors
 from cloud_server.rpc.metrics import Metrics, MetricsPage, serve_metrics
+from cloud_server.rpc.operators import OperatorServer, start_operator_server
 from cloud_server.rpc.servicers import BundleServicer, HintServicer
 from cloud_server.settings import Settings
 from shared.errors import Code, GoodnoiseError
@@ -50,6 +51,7 @@ class CloudServer:
     page: MetricsPage | None
     desk: Desk
     port: int
+    operators: OperatorServer | None = None
 
     async def stop(self, *, drain_seconds: float, grace_seconds: float) -> None:
         """Say NOT_SERVING, wait for balancers to see it, refuse new calls, let those in flight end, stop."""
@@ -57,6 +59,8 @@ class CloudServer:
         log("draining", seconds=drain_seconds)
         await asyncio.sleep(drain_seconds)
         await self.server.stop(grace_seconds)
+        if self.operators is not None:
+            await self.operators.stop(grace_seconds)
         await asyncio.to_thread(self.desk.close)
         if self.page is not None:
             await asyncio.to_thread(self.page.close)
@@ -91,7 +95,8 @@ async def start_server(settings: Settings) -> CloudServer:
     await server.start()
     for service in SERVICES:
         await checker.set(service, health_pb2.HealthCheckResponse.SERVING)
-    return CloudServer(server, checker, metrics, page, desk, port)
+    operators = await start_operator_server(settings, checker, _NAMES)
+    return CloudServer(server, checker, metrics, page, desk, port, operators)
 
 
 async def serve(settings: Settings) -> None:

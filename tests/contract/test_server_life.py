@@ -133,6 +133,40 @@ def test_the_server_asks_for_no_client_certificate_and_the_probe_speaks_tls(tls_
     assert json.loads(done.stdout)["status"] == "SERVING"
 
 
+def test_operators_show_a_certificate_and_devices_none(start_cloud, make_bundle, tls):
+    cloud = start_cloud(
+        tls_cert=tls / "cert.pem",
+        tls_key=tls / "key.pem",
+        operator_listen="127.0.0.1:0",
+        operator_ca=tls / "ca.pem",
+    )
+    operators = f"127.0.0.1:{cloud.server.operators.port}"
+    ask = ("health", operators, "--ca", str(tls / "ca.pem"), "--timeout", "5")
+    # The server's own certificate is of the authority that operators need.
+    known = goodnoise_cloud(*ask, "--cert", str(tls / "cert.pem"), "--key", str(tls / "key.pem"))
+    assert known.returncode == 0, known.stderr
+    assert json.loads(known.stdout)["status"] == "SERVING"
+    assert goodnoise_cloud(*ask).returncode != 0
+    # Where devices call, nobody is asked for one, and operators' address serves no bundles.
+    assert goodnoise_cloud("health", cloud.address, "--ca", str(tls / "ca.pem")).returncode == 0
+    half = goodnoise_cloud(*ask, "--cert", str(tls / "cert.pem"))
+    assert half.returncode == 2
+    assert "--key" in half.stderr
+
+
+def test_a_stranger_is_no_operator(start_cloud, tls, tmp_path):
+    cloud = start_cloud(
+        tls_cert=tls / "cert.pem",
+        tls_key=tls / "key.pem",
+        operator_listen="127.0.0.1:0",
+        operator_ca=tls / "other.pem",
+    )
+    operators = f"127.0.0.1:{cloud.server.operators.port}"
+    pair = ("--cert", str(tls / "cert.pem"), "--key", str(tls / "key.pem"))
+    refused = goodnoise_cloud("health", operators, "--ca", str(tls / "ca.pem"), "--timeout", "5", *pair)
+    assert refused.returncode != 0
+
+
 def test_a_key_that_is_none_is_an_error_at_the_start(start_cloud, tls, tmp_path):
     wrong = tmp_path / "wrong.pem"
     wrong.write_bytes(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")

@@ -31,6 +31,8 @@ def test_yes_and_no_have_several_spellings(tmp_path, text, value):
         ({"tls_cert": Path("c.pem")}, {}, "--tls-key (or GOODNOISE_CLOUD_TLS_KEY) is not set"),
         ({"tls_key": Path("k.pem")}, {}, "--tls-cert (or GOODNOISE_CLOUD_TLS_CERT) is not set"),
         ({"tls_key": Path("k.pem"), "tls_cert": Path("c.pem")}, {}, "is 'c.pem': this is no file"),
+        ({"operator_listen": "127.0.0.1:1"}, {}, "--operator-ca (or GOODNOISE_CLOUD_OPERATOR_CA) is not set"),
+        ({"operator_ca": Path("ca.pem")}, {}, "--operator-listen (or GOODNOISE_CLOUD_OPERATOR_LISTEN)"),
         ({}, {"GOODNOISE_CLOUD_MAX_CONCURRENT": "many"}, "GOODNOISE_CLOUD_MAX_CONCURRENT is 'many'"),
         ({}, {"GOODNOISE_CLOUD_MAX_CONCURRENT": "0"}, "is 0: expected 1 or more"),
         ({}, {"GOODNOISE_CLOUD_GRACE_SECONDS": "nan"}, "--grace-seconds"),
