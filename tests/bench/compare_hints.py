@@ -172,7 +172,7 @@ def main() -> None:
     train(net, samples(used, options.samples, surrogate, hidden, 1), options.epochs, 2)
     net.eval().requires_grad_(requires_grad=False)
 
-    test = one_a_person(held, most=64)
+    test = one_a_person(held, most=32)
     start = torch.from_numpy(
         np.random.default_rng(0).uniform(-8, 8, tuple(test.shape)).astype(np.float32) / 255
     )
