@@ -303,7 +303,8 @@ def bundle_show(as_json: Json = False) -> None:
         for hint in bundle.manifest.hints:
             _out.print(f"hint {hint.name}: {hint.kind}, {hint.trained_on}", markup=False)
         for name, value in bundle.manifest.scores.items():
-            _out.print(f"score {name}: {value}", markup=False)
+            if name != "leak":  # told below, level by level
+                _out.print(f"score {name}: {value}", markup=False)
         if bundle.manifest.accepted_licences:
             _out.print(
                 f"unclear licences accepted by the operator: {', '.join(bundle.manifest.accepted_licences)}"

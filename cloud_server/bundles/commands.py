@@ -18,6 +18,7 @@ from cloud_server.bundles.signing.commands import app as signing_app
 from cloud_server.exits import EXIT_HELP, command_errors
 from shared.bundle import Manifest, Member, Profile, manifest_to_json
 from shared.cards import Card
+from shared.levels.labels import LEVELS, level_label
 
 if TYPE_CHECKING:
     from cloud_server.bundles.build import Order
@@ -65,6 +66,9 @@ def build(
     steps: Annotated[int, typer.Option(min=1, help="With --faces, batches of the student.")] = 900,
     margins: Annotated[Path | None, typer.Option(help="TOML file with margins of the check.")] = None,
     scores: Annotated[Path | None, typer.Option(help="TOML file with measured figures.")] = None,
+    leak: Annotated[
+        Path | None, typer.Option(help="leak.json of 'evaluate leak': its verdicts travel along.")
+    ] = None,
     created: Annotated[
         str | None, typer.Option(help="When it counts as made, ISO 8601; else SOURCE_DATE_EPOCH, else now.")
     ] = None,
@@ -187,10 +191,12 @@ class _Status:
 
 def _orders(given: dict[str, Any]) -> list[Order]:
     from cloud_server.bundles.build import Order, build_time
+    from cloud_server.evaluation.leak.report import read_report
 
     profiles = get_args(Profile) if given["profile"] is ProfileChoice.ALL else (str(given["profile"]),)
     hints = () if given["no_hints"] else None
     created = build_time(given["created"])
+    measured = {"leak": read_report(given["leak"])} if given["leak"] else {}
     return [
         Order(
             profile=profile,
@@ -200,6 +206,7 @@ def _orders(given: dict[str, Any]) -> list[Order]:
             hints=_tuple(given["hint"]) or hints,
             margins=given["margins"],
             scores=given["scores"],
+            measured=measured,
             created=created,
         )
         for profile in profiles
@@ -221,7 +228,7 @@ def _command(given: dict[str, Any]) -> str:
         "--profile",
         str(given["profile"]),
     ]
-    for key in ("surrogate", "checker", "hint", "margins", "scores", "created"):
+    for key in ("surrogate", "checker", "hint", "margins", "scores", "leak", "created"):
         values = given[key] if isinstance(given[key], list) else [given[key]]
         for value in values:
             words += [] if value is None else [f"--{key}", str(value)]
@@ -254,8 +261,9 @@ def _lines(manifest: Manifest) -> list[str]:
     ]
     margins = [f"margin of {m.card.name}: {m.calibration}" for m in manifest.members if m.calibration]
     hints = [f"hint {hint.name}: {hint.kind}, {hint.trained_on}" for hint in manifest.hints]
-    scores = [f"score {name}: {value}" for name, value in manifest.scores.items()]
-    return [*licences, *margins, *hints, *scores, f"made {manifest.created}"]
+    scores = [f"score {name}: {value}" for name, value in manifest.scores.items() if name != "leak"]
+    levels = [level_label(level, manifest.scores) for level in LEVELS]
+    return [*licences, *margins, *hints, *scores, *levels, f"made {manifest.created}"]
 
 
 def _licence(card: Card, *, accepted: bool) -> str:

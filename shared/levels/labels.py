@@ -85,12 +85,34 @@ def gate_words(level: Level, scores: Mapping[str, Any] | None = None) -> str:
         return "it passes the leak gate by construction"
     verdict = _verdict(level, scores or {})
     if verdict == "passed":
-        return "it passed the leak gate"
+        return f"it passed the leak gate{_found(level, scores or {})}"
     if level == "sign":
-        return "it LEAKS: who receives it can tell who is in the photo"
+        return f"it LEAKS: who receives it can tell who is in the photo{_found(level, scores or {})}"
     if verdict is None:
         return "its leak was NOT MEASURED for this bundle"
-    return "it did NOT PASS the leak gate: who receives it may tell who is in the photo"
+    if verdict == "not proven":
+        return (
+            "it did NOT PASS the leak gate: trained attackers found nobody beyond doubt, which proves too "
+            f"little to rely on{_found(level, scores or {})}"
+        )
+    return (
+        "it did NOT PASS the leak gate: who receives it may tell who is in the photo"
+        f"{_found(level, scores or {})}"
+    )
+
+
+def _found(level: Level, scores: Mapping[str, Any]) -> str:
+    """What the best attack reached, in brackets; nothing where a bundle has no figures that can be read."""
+    try:
+        entry = scores["leak"][level]
+        shares = [(100 * float(entry[key][0]), 100 * float(entry["chance"][key])) for key in ("rank1", "tar")]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return ""
+    (named, by_chance), (matched, false) = shares
+    return (
+        f" (the best attack was right in {named:.1f} % of tries, {by_chance:.1f} % by chance; with "
+        f"{false:.0f} % false alarms it recognised {matched:.1f} %)"
+    )
 
 
 def _verdict(level: Level, scores: Mapping[str, Any]) -> str | None:

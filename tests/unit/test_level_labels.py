@@ -32,6 +32,22 @@ def test_scores_that_cannot_be_read_make_nothing_safe(scores):
     assert "NOT MEASURED" in level_label("sketch", scores)
 
 
+def test_what_was_measured_is_told_with_chance_beside_it():
+    entry = {"verdict": "not proven", "rank1": [0.004, 0, 0.01], "tar": [0.012, 0, 0.02]}
+    scores = {"leak": {"sketch": {**entry, "chance": {"rank1": 0.002, "tar": 0.01}}}}
+    label = level_label("sketch", scores)
+    assert "NOT PASS" in label
+    assert "0.4 % of tries, 0.2 % by chance" in label
+    assert "1 % false alarms it recognised 1.2 %" in label
+
+
+@pytest.mark.parametrize("broken", [{"rank1": None}, {"tar": ["a", 0, 0]}, {"chance": 1}, {"rank1": []}])
+def test_figures_that_cannot_be_read_are_left_out(broken):
+    entry = {"rank1": [0, 0, 0], "tar": [0, 0, 0], "chance": {"rank1": 0.1, "tar": 0.01}, "verdict": "passed"}
+    label = level_label("sketch", {"leak": {"sketch": {**entry, **broken}}})
+    assert label.endswith("it passed the leak gate")
+
+
 def test_the_help_names_every_level_and_what_leaks():
     assert all(level in LEVEL_HELP for level in LEVELS)
     assert "LEAKS" in LEVEL_HELP

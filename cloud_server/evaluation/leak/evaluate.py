@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cloud_server.evaluation.leak.experiments import experiments_of, tried_from
-from cloud_server.evaluation.leak.gate import judge
+from cloud_server.evaluation.leak.experiments import experiments_of, to_json, tried_from, upper_bound
+from cloud_server.evaluation.leak.gate import Tried, judge
 from cloud_server.evaluation.leak.harvest import Arrays, Device, Report, Rows, stored
 from cloud_server.evaluation.leak.linkage import SHUFFLED
 from cloud_server.evaluation.leak.networks import Schedule
@@ -104,7 +104,7 @@ def evaluate_leak(
     _same_run(folder, learnt, trial, options, cast)
     harvest = _Harvest(folder, report)
     setting = _setting(learnt, trial, options, cast, harvest)
-    kinds = {"pull": _pull(trial), "clean crop, recognisers": _direct(setting)}
+    kinds = {"pull": _pull(trial), "clean crop, recognisers": upper_bound(setting, folder)}
     kinds |= {kind.name: experiments_of(kind, setting, folder, report) for kind in KINDS}
     return {
         "format": 1,
@@ -213,21 +213,8 @@ def _seen(name: str, device: Device, counts: list[int], cloaks: int, harvest: _H
 
 def _pull(trial: Trial) -> dict[str, Any]:
     """All photos send the same request, so any attacker gives all people one score."""
-    cell = {"attacker": "any", "given": "any number of calls", "names": True}
     measured = measure(np.zeros((trial.people, trial.people), np.float32))
-    return {"cells": [{**cell, "measured": measured.to_json()}], "seconds": 0.0}
-
-
-def _direct(setting: Setting) -> dict[str, Any]:
-    """The upper bound: the clean crop, asked of the recognisers themselves."""
-    begun, faces, cells = time.monotonic(), setting.trial.faces, []
-    rows = setting.trial.all_probes
-    for net in (setting.linked, *setting.judges):
-        found = net.embed(faces.images(np.arange(len(faces))))
-        measured = measure(found[rows] @ found[setting.trial.gallery].T, setting.trial.owner[rows])
-        cell = {"attacker": net.name, "given": "the photo", "names": True, "measured": measured.to_json()}
-        cells.append(cell)
-    return {"cells": cells, "seconds": round(time.monotonic() - begun, 1)}
+    return {"cells": [to_json(Tried("any", "any number of calls", measured))], "seconds": 0.0}
 
 
 def _verdict(level: str, kinds: Mapping[str, Any], trial: Trial, learn: FaceSet) -> dict[str, Any]:
