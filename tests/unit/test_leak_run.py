@@ -21,8 +21,8 @@ TINY = replace(
     photos=2,
     frames=2,
     train_frames=1,
-    train_cloaks=4,
-    cloaks=3,
+    train_cloaks=2,
+    cloaks=2,
     redraws=2,
     map_epochs=1,
     bit_epochs=1,
@@ -56,7 +56,7 @@ class Steps:
 def test_a_run_that_was_stopped_goes_on_and_its_report_holds_all(zoo, tmp_path):
     from cloud_server.evaluation.leak.evaluate import evaluate_leak
 
-    learn, tried, store = pictures("abcd", 1), pictures("wxyz", 2), Store(zoo)
+    learn, tried, store = pictures("abc", 1), pictures("wxyz", 2), Store(zoo)
     with pytest.raises(KeyboardInterrupt):
         evaluate_leak(learn, tried, TINY, store, tmp_path, Steps("sketch: linkage"))
     second, third = Steps(), Steps()
@@ -75,7 +75,7 @@ def test_a_run_that_was_stopped_goes_on_and_its_report_holds_all(zoo, tmp_path):
 
 def _check_report(report):
     assert json.loads(json.dumps(report, allow_nan=False)) == json.loads(json.dumps(report))
-    assert report["data"]["tried_on"] == {"people": 4, "photos": 12, "cloaked": 3}
+    assert report["data"]["tried_on"] == {"people": 4, "photos": 12, "cloaked": 2}
     assert set(report["verdicts"]) == {"pull", "cluster", "sketch", "sign"}
     assert report["verdicts"]["pull"]["verdict"] == "by construction"
     # Four people are too few to pass anything.

@@ -36,7 +36,7 @@ def leak(
         Path | None, typer.Option(help="File with people to be tried on; else LFW's sets 1-3.")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Few people, in minutes: to see that it works, no verdict.")
+        bool, typer.Option("--quick", help="In minutes: to see that it works; too few people to pass.")
     ] = False,
     train_faces: Annotated[
         int | None, typer.Option(min=2, help="At most so many faces to learn from.")

@@ -31,7 +31,15 @@ class Share:
 
 @dataclass(frozen=True)
 class Measured:
-    """What an attacker reached: `people` in the gallery, `probes` that were tried, `auc` of true pairs."""
+    """What an attacker reached.
+
+    Args:
+        people: in the gallery.
+        probes: that were tried; each draw of noise counts.
+        rank1: how often the right person scored highest.
+        tar: how often the right person was accepted at FAR 1e-2.
+        auc: how often a true pair scored above a false one.
+    """
 
     people: int
     probes: int
