@@ -35,8 +35,14 @@ class DeviceNets:
 
     @property
     def recognisers(self) -> tuple[Recogniser, ...]:
-        """Everyone who is asked by the check."""
+        """Everyone who needs anchors."""
         return self.surrogates + self.checkers
+
+    @property
+    def asked(self) -> tuple[Recogniser, ...]:
+        """Everyone who is asked by the check: no students, unless there is nobody else."""
+        grown = tuple(r for r in self.recognisers if not r.card.teacher)
+        return grown or self.recognisers
 
 
 def load_nets(bundle: InstalledBundle, *, threads: int = 0) -> DeviceNets:

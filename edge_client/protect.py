@@ -218,9 +218,7 @@ def protect(
         with clock.stage("check"):
             tell("check", number, len(options.rungs))
             for work in works:
-                work.verdicts = judge(
-                    photo.pixels, saved, work.face, work.anchors, nets.recognisers, nets.detector
-                )
+                work.verdicts = judge(photo.pixels, saved, work.face, work.anchors, nets.asked, nets.detector)
     with clock.stage("measure"):
         reports = tuple(_report(photo.pixels, saved, work) for work in works)
     return Outcome(
@@ -265,7 +263,7 @@ def check_pair(
     works = [_start(original, face, nets, album) for face in faces]
     for work in works:
         work.verdicts = judge(
-            original.pixels, protected.pixels, work.face, work.anchors, nets.recognisers, nets.detector
+            original.pixels, protected.pixels, work.face, work.anchors, nets.asked, nets.detector
         )
     return tuple(_report(original.pixels, protected.pixels, work) for work in works)
 
@@ -283,7 +281,7 @@ def _no_face(too_small: int) -> str:
 def _start(photo: Photo, face: Face, nets: DeviceNets, album: Album | None) -> _Work:
     region = face_region(photo.pixels.shape, face)
     own = embed(photo.pixels, face, nets.recognisers)
-    if album is not None and album.shows(own, nets.recognisers):
+    if album is not None and album.shows(own, nets.asked):
         return _Work(face, region, album.anchors, "album")
     return _Work(face, region, own, "own photo")
 

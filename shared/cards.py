@@ -93,6 +93,9 @@ class Card:
     licence: Licence
     accuracy: str = ""
     notes: str = ""
+    # Of a student: whose input gradients it follows. It is attacked, and not asked whether a photo is
+    # protected: nobody recognises anybody with it.
+    teacher: str = ""
 
     @property
     def redistributable(self) -> bool:
@@ -118,10 +121,12 @@ class Card:
 
 
 def card_to_dict(card: Card) -> dict[str, Any]:
-    """The card as plain JSON values; tags of a wheel only where there are some."""
+    """The card as plain JSON values; a wheel's tags and a teacher only where there are some."""
     raw = asdict(card)
     if not card.origin.wheel:
         del raw["origin"]["wheel"]
+    if not card.teacher:
+        del raw["teacher"]
     return raw
 
 

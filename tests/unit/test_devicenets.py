@@ -137,3 +137,27 @@ def test_a_damaged_hint_is_named_with_the_way_out(content, frame):
     with pytest.raises(GoodnoiseError, match=r"hint everyone .*goodnoise update") as caught:
         _universal(content, replace(HINT, frame=frame))
     assert caught.value.code is Code.CORRUPT
+
+
+def test_a_student_is_attacked_and_not_asked(zoo, tmp_path):
+
+    from cloud_server.bundles.build import Order, assemble
+    from edge_client.devicenets import DeviceNets
+    from edge_client.recognisers import load_recogniser
+
+    made = assemble(
+        Order(
+            profile="phone",
+            accepted_licences=("mobilefacenet-192", "sface-student", "mobilefacenet-512"),
+            surrogates=("mobilefacenet-192", "sface-student"),
+            checkers=(),
+            hints=(),
+        )
+    )
+    members = made.manifest.with_role("surrogate")
+    loaded = tuple(load_recogniser(m, made.objects[m.object_name], threads=1) for m in members)
+    nets = DeviceNets("1", "phone", None, loaded, (), np.zeros((0, 3, 112, 112), np.float32))
+    assert [r.name for r in nets.recognisers] == ["mobilefacenet-192", "sface-student"]
+    assert [r.name for r in nets.asked] == ["mobilefacenet-192"]
+    # With nobody else, the student is better than no check.
+    assert replace(nets, surrogates=loaded[1:]).asked == loaded[1:]

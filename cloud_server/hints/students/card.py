@@ -45,6 +45,7 @@ def card_text(made: Made, *, file: str) -> str:
         "scale": 1 / 255,
         "embedding": made.teacher.embedding,
         "metric": "cosine",
+        "teacher": made.teacher.name,
         "notes": f"On {held['people']} people held out: cosine of input gradients to {made.teacher.name} "
         f"{mine['gradient_cosine']:.3f} ({made.body.name}: {before['gradient_cosine']:.3f}); similarity "
         f"that an attack on it leaves there {mine['transfer']:.2f} ({made.body.name}: "
