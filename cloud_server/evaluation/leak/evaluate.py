@@ -187,6 +187,10 @@ def _setting(learn: FaceSet, trial: Trial, options: LeakOptions, cast: _Cast, ha
             seed=options.seed,
         ),
         redraws=options.redraws,
+        enrolled={
+            net.name: _embedded(f"enrolled-{net.name}", trial.faces.pick(trial.gallery), net, harvest)
+            for net in (cast.own, cast.linked, *cast.judges)
+        },
         seed=options.seed,
     )
 

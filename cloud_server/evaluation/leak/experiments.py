@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cloud_server.evaluation.leak.gate import Tried
 from cloud_server.evaluation.leak.harvest import Report
 from cloud_server.evaluation.leak.linkage import by_linkage
@@ -47,8 +45,7 @@ def _kept(folder: Path, name: str, tried: Callable[[], Iterator[Tried]]) -> dict
 def _recognised(setting: Setting) -> Iterator[Tried]:
     faces, rows = setting.trial.faces, setting.trial.all_probes
     for net in (setting.linked, *setting.judges):
-        found = net.embed(faces.images(np.arange(len(faces))))
-        scores = found[rows] @ found[setting.trial.gallery].T
+        scores = net.embed(faces.images(rows)) @ setting.enrolled[net.name].T
         yield Tried(net.name, "the photo", measure(scores, setting.trial.owner[rows]))
 
 

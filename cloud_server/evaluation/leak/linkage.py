@@ -92,11 +92,11 @@ def _many_photos(trained: _Trained) -> Tried:
     """One call about each photo of a person that is not enrolled, from one address: guesses are averaged."""
     setting = trained.setting
     rows, repeats = setting.trial.all_probes, setting.repeats(trained.kind)
-    owner, parts = setting.trial.owner[rows], []
+    owner, parts, gallery = setting.trial.owner[rows], [], gallery_of(setting)
     for redraw in range(repeats):
         total = np.zeros((setting.trial.people, setting.known.shape[1]), np.float32)
         np.add.at(total, owner, trained.guesses(rows, redraw=redraw))
-        parts.append(unit(total) @ gallery_of(setting).T)
+        parts.append(unit(total) @ gallery.T)
     people = np.tile(np.arange(setting.trial.people), repeats)
     return Tried("linkage", "many photos", measure(np.concatenate(parts), people))
 

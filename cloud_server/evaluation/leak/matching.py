@@ -48,7 +48,7 @@ def through_surrogate(kind: Kind, setting: Setting, report: Report) -> Iterator[
     taught = _moved(kind, setting, setting.train, learnt, public, named(report, f"{name}, training"))
     found = _moved(kind, setting, setting.test, probes, public, named(report, name))
     middle = taught.mean(axis=0)
-    gallery = setting.surrogate.embed(trial.faces.images(trial.gallery))
+    gallery = setting.enrolled[setting.surrogate.name]
     untrained = -unit(found - middle) @ unit(gallery - gallery.mean(axis=0)).T
     yield Tried("through the surrogate", calls_in_words(1), measure(untrained, trial.owner[probes]))
 
@@ -105,10 +105,7 @@ def by_inversion(kind: Kind, setting: Setting, report: Report) -> Iterator[Tried
 
 def _seen_by(judge: Recogniser, drawn: Floats, setting: Setting) -> Floats:
     # What all drawn faces share, and all real ones, says nothing of a person.
-    found, known = (
-        judge.embed(np.clip(drawn, 0, 1)),
-        judge.embed(setting.trial.faces.images(setting.trial.gallery)),
-    )
+    found, known = judge.embed(np.clip(drawn, 0, 1)), setting.enrolled[judge.name]
     return unit(found - found.mean(axis=0)) @ unit(known - known.mean(axis=0)).T
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ class Setting:
         judges: recognisers that are in no training; they say whom an inverted face shows.
         schedule: of training.
         redraws: how often noise is drawn anew for each probe, so that chance has a narrow interval.
+        enrolled: embeddings of the gallery's photos by each recogniser's name, P D.
         seed: of noise in what is tried.
     """
 
@@ -49,6 +50,7 @@ class Setting:
     judges: tuple[Recogniser, ...]
     schedule: Schedule
     redraws: int
+    enrolled: Mapping[str, Floats]
     seed: int
 
     def rows_of(self, kind: Kind, rows: Rows) -> Rows:
@@ -66,7 +68,7 @@ class Setting:
 
 def gallery_of(setting: Setting) -> Floats:
     """What linkage compares its guesses with, P D."""
-    return setting.centred(setting.linked.embed(setting.trial.faces.images(setting.trial.gallery)))
+    return setting.centred(setting.enrolled[setting.linked.name])
 
 
 def train_rows(kind: Kind, setting: Setting) -> Rows:
