@@ -48,7 +48,7 @@ def saved_as(photo: Photo, kind: str, **options: object) -> Photo:
 @pytest.mark.zoo
 def test_similarity_falls_for_every_recogniser(outcome: Outcome, nets: DeviceNets) -> None:
     (face,) = outcome.faces
-    assert {v.recogniser for v in face.verdicts} == {r.name for r in nets.recognisers}
+    assert {v.recogniser for v in face.verdicts} == {r.name for r in nets.asked}
     for verdict in face.verdicts:
         assert verdict.before == pytest.approx(1.0, abs=1e-3)
         assert verdict.after < (0.6 if verdict.role == "surrogate" else 0.8)
