@@ -77,6 +77,13 @@ def test_scores_that_tell_nothing_are_exactly_chance():
     assert measured.auc == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("people", [7, 494])
+def test_an_interval_holds_its_value_to_the_last_digit(people):
+    measured = measure(np.zeros((people, people), np.float32))
+    for share in (measured.rank1, measured.tar):
+        assert share.low <= share.value <= share.high
+
+
 def test_random_scores_of_as_many_people_as_lfw_has_pass_the_gate(rng):
     owner = np.tile(np.arange(494), 2)
     scores = rng.normal(size=(len(owner), 494)).astype(np.float32)

@@ -110,14 +110,20 @@ def picture(report: Mapping[str, Any], protection: Mapping[str, float] | None = 
     if protection:
         for level, share in protection.items():
             value, low, high = worst[level]
-            axes.errorbar(value, 100 * share, xerr=[[value - low], [high - value]], fmt="o", capsize=3)
+            axes.errorbar(
+                value,
+                100 * share,
+                xerr=[[max(0.0, value - low)], [max(0.0, high - value)]],
+                fmt="o",
+                capsize=3,
+            )
             word = f"{level}: {report['verdicts'][level]['verdict']}"
             axes.annotate(word, (value, 100 * share), (6, 6), textcoords="offset points")
         axes.set_ylabel("protection, % of pairs")
     else:
         values = [worst[name] for name in worst]
-        spread = [[v - low for v, low, _ in values], [high - v for v, _, high in values]]
-        axes.barh(list(worst), [value for value, _, _ in values], xerr=spread, capsize=3, color="#4878a8")
+        ranges = [[max(0.0, v - low) for v, low, _ in values], [max(0.0, high - v) for v, _, high in values]]
+        axes.barh(list(worst), [value for value, _, _ in values], xerr=ranges, capsize=3, color="#4878a8")
         axes.invert_yaxis()
     axes.set_xscale("symlog", linthresh=10)
     axes.set_xlim(0, 110)

@@ -118,7 +118,8 @@ def _share(hits: npt.NDArray[np.float64], owner: npt.NDArray[np.intp], chance: f
     if min(int((sums > 0).sum()), int((sums < counts).sum())) < _FEW:
         wide = _wilson(whole, len(people))
         low, high = min(low, wide[0]), max(high, wide[1])
-    return Share(whole, low, high, chance)
+    # Means of equal numbers differ in their last digit.
+    return Share(whole, min(low, whole), max(high, whole), chance)
 
 
 def _wilson(share: float, count: int) -> tuple[float, float]:
