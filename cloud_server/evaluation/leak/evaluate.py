@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cloud_server.evaluation.leak.experiments import experiments_of, to_json, tried_from, upper_bound
-from cloud_server.evaluation.leak.gate import Tried, judge
+from cloud_server.evaluation.leak.gate import SHUFFLED, Tried, judge
 from cloud_server.evaluation.leak.harvest import Arrays, Device, Report, Rows, stored
-from cloud_server.evaluation.leak.linkage import SHUFFLED
 from cloud_server.evaluation.leak.networks import Schedule
 from cloud_server.evaluation.leak.options import LeakOptions
 from cloud_server.evaluation.leak.payloads import KINDS, Seen, true_clusters

@@ -16,10 +16,12 @@ from typing import Any, Literal
 
 from cloud_server.evaluation.leak.scores import Measured, Share
 
-__all__ = ["MARGIN", "Tried", "Verdict", "far_above_chance", "judge", "verdicts"]
+__all__ = ["MARGIN", "SHUFFLED", "Tried", "Verdict", "far_above_chance", "judge", "verdicts"]
 
 # How far above chance the upper end of an interval may lie.
 MARGIN = 0.02
+# Not an attacker, but what chance looks like.
+SHUFFLED = "shuffled between people"
 _TIMES = 3.0
 
 Word = Literal["passed", "failed", "not proven", "by construction"]

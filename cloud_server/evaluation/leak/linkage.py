@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cloud_server.evaluation.leak.gate import Tried
+from cloud_server.evaluation.leak.gate import SHUFFLED, Tried
 from cloud_server.evaluation.leak.harvest import Report
 from cloud_server.evaluation.leak.networks import Draw, train_linkage
 from cloud_server.evaluation.leak.payloads import Calls, Kind, mirrored
@@ -23,12 +23,10 @@ from cloud_server.evaluation.leak.setting import (
     train_rows,
 )
 
-__all__ = ["SHUFFLED", "by_linkage"]
+__all__ = ["by_linkage"]
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
-# Not an attacker, but what chance looks like.
-SHUFFLED = "shuffled between people"
 
 
 def by_linkage(kind: Kind, setting: Setting, report: Report) -> Iterator[Tried]:

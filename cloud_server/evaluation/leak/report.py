@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cloud_server.evaluation.leak.gate import verdicts
+from cloud_server.evaluation.leak.gate import SHUFFLED, verdicts
 from shared.errors import Code, GoodnoiseError
 
 __all__ = ["markdown", "picture", "read_protection", "read_report"]
@@ -97,7 +97,7 @@ def picture(report: Mapping[str, Any], protection: Mapping[str, float] | None = 
     """A PNG: one point a level, leak against protection; bars of leak for all payloads where none is given.
 
     Args:
-        report: as of `evaluate_leak`. A payload's leak is the best TAR at FAR 1 % of those who name people.
+        report: as of `evaluate_leak`. A payload's leak is the highest TAR at FAR 1 % of all attackers.
         protection: protection rate by level, in [0,1].
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -137,6 +137,6 @@ def picture(report: Mapping[str, Any], protection: Mapping[str, float] | None = 
 
 
 def _worst(cells: list[dict[str, Any]]) -> tuple[float, float, float]:
-    shares = [cell["measured"]["tar"] for cell in cells if cell["names"]]
+    shares = [cell["measured"]["tar"] for cell in cells if cell["attacker"] != SHUFFLED]
     best = max(shares, key=lambda share: float(share["value"]))
     return 100 * best["value"], 100 * best["low"], 100 * best["high"]
