@@ -50,7 +50,7 @@ HINT_SHARE = 0.3
 # The last random step: so many levels, in this share of the numbers.
 _DITHER_LEVELS, _DITHER_SHARE = 1.0, 0.1
 # An answer must lower the loss by so much more than noise of its size does.
-_BETTER_THAN_NOISE = 1.25
+_BETTER_THAN_NOISE = 1.5
 
 
 @dataclass(frozen=True, eq=False)

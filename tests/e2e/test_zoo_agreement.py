@@ -63,7 +63,9 @@ def quiet() -> ort.SessionOptions:
     return options
 
 
-@pytest.mark.parametrize("name", list(zoo_cards()))
+@pytest.mark.parametrize(
+    "name", [card.name for card in zoo_cards().values() if card.origin.registry != "project"]
+)
 def test_the_stored_network_is_what_the_origin_converts_to(
     zoo: Path, origin_files: Callable[[Card], list[bytes]], name: str
 ) -> None:
