@@ -203,6 +203,8 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(photos: Path, tmp_pat
         env=os.environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A script's background jobs ignore the signal, and their children would, too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     while process.poll() is None and not (tmp_path / "out" / "a.png").exists():
         pass
