@@ -1,0 +1,1 @@
+"""The adversarial Turing test: challenges that people read and solvers do not, as a service."""

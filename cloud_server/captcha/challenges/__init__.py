@@ -1,0 +1,1 @@
+"""Making challenges: alphabet, fonts, rendering, the attack, and the gate that keeps them legible."""
