@@ -13,8 +13,12 @@ from cloud_server.captcha.web.answers import NO_STORE, root_of
 __all__ = ["THEMES", "html_answer", "page", "tag"]
 
 THEMES = ("light", "dark", "auto")
-_OWN = ("style-src", "img-src", "media-src", "form-action")
-_POLICY = f"default-src 'none'; base-uri 'none'; {'; '.join(f"{name} 'self'" for name in _OWN)}"
+_POLICY = "; ".join(
+    (
+        *(f"{name} 'none'" for name in ("default-src", "base-uri")),
+        *(f"{name} 'self'" for name in ("style-src", "img-src", "media-src", "form-action")),
+    )
+)
 
 
 def tag(name: str, /, *content: str, **attributes: str | bool) -> str:
