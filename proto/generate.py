@@ -19,14 +19,17 @@ PACKAGE = "goodnoise/v1"
 
 def generate(out: Path, protol: str) -> None:
     """Write the stubs below `out`."""
+    import grpc_tools
     from grpc_tools import protoc
 
+    own = Path(grpc_tools.__file__).parent / "_proto"  # google/protobuf/timestamp.proto and the like
     sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / PACKAGE).glob("*.proto"))
     with tempfile.TemporaryDirectory() as scratch:
         descriptors = str(Path(scratch) / "all.bin")
         arguments = [
             "protoc",
             f"-I{ROOT}",
+            f"-I{own}",
             f"--python_out={out}",
             f"--pyi_out={out}",
             f"--grpc_python_out={out}",
