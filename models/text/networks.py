@@ -31,8 +31,8 @@ SLOTS = 6
 class TextOutput(NamedTuple):
     """What a reader says.
 
-    columns: log-probabilities N T C for CTC, or None. slots: log-probabilities N K C, or None. parts: share of
-    each slot in each column, log-probabilities N K+1 W' with the last for none of them, or None.
+    columns: log-probabilities N T C for CTC, or None. slots: log-probabilities N K C, or None.
+    parts: share of each slot in each column, log-probabilities N K+1 W', the last for none of them, or None.
     """
 
     columns: Tensor | None = None

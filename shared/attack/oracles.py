@@ -15,6 +15,7 @@ from shared.attack.keys import Keys
 from shared.attack.transforms.base import Transform, pull_back
 
 __all__ = [
+    "Alternating",
     "Ensemble",
     "Expectation",
     "Keys",
@@ -132,6 +133,32 @@ class Ensemble:
         if total is None:  # excluded above
             raise ValueError("Ensemble: every weight is 0; give one member a weight")
         return total
+
+
+@dataclass(frozen=True)
+class Alternating:
+    """One oracle of several a step, drawn anew: an ensemble at the price of one.
+
+    Args:
+        oracles: one or more.
+        weights: how often each is drawn, relative to the others; None for all alike.
+    """
+
+    oracles: Sequence[Oracle]
+    weights: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.oracles:
+            raise ValueError("Alternating: expected one oracle or more, got none")
+        if self.weights is not None and len(self.weights) != len(self.oracles):
+            raise ValueError(f"Alternating: {len(self.oracles)} oracles but {len(self.weights)} weights")
+
+    def __call__(self, images: Array, keys: Keys, /) -> LossGradient:
+        """Loss and gradient of the one whose turn it is, the same for all images of a step."""
+        weights = self.weights or [1.0] * len(self.oracles)
+        total = sum(weights)
+        chosen = keys.shared().choice(len(self.oracles), p=[weight / total for weight in weights])
+        return self.oracles[int(chosen)](images, keys.fork(0))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Transforms of the input, each with its adjoint, on NumPy or torch arrays N C H W."""
 
-from shared.attack.transforms.base import Chain, Identity, Maybe, Params, Transform, pull_back
+from shared.attack.transforms.base import Chain, Identity, Maybe, OneOf, Params, Transform, pull_back
 from shared.attack.transforms.jpeg import Jpeg
 from shared.attack.transforms.pixelwise import Mirror, Noise
 from shared.attack.transforms.separable import Blur, Pad, Resize
@@ -18,6 +18,7 @@ __all__ = [
     "Maybe",
     "Mirror",
     "Noise",
+    "OneOf",
     "Pad",
     "Params",
     "Resize",

@@ -15,7 +15,7 @@ import numpy as np
 from shared.attack.arrays import Array, namespace
 from shared.attack.keys import Keys
 
-__all__ = ["Chain", "Identity", "Maybe", "Params", "Shape", "Transform", "pull_back"]
+__all__ = ["Chain", "Identity", "Maybe", "OneOf", "Params", "Shape", "Transform", "pull_back"]
 
 # What one draw holds; each transform knows its own.
 Params = Any
@@ -141,6 +141,46 @@ class Maybe:
         if not coins.any():
             return gradient
         return _where(coins, self.transform.adjoint(gradient, x, inner), gradient)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of several transforms, the same for all images of a step, so that a batch is worked on as one.
+
+    Args:
+        transforms: one or more.
+        weights: how likely each is, relative to the others; None for all alike.
+    """
+
+    transforms: Sequence[Transform]
+    weights: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.transforms:
+            raise ValueError("OneOf: expected one transform or more, got none")
+        if self.weights is not None and len(self.weights) != len(self.transforms):
+            raise ValueError(f"OneOf: {len(self.transforms)} transforms but {len(self.weights)} weights")
+
+    def draw(self, keys: Keys, shape: Shape) -> Params:
+        """Which one, and its parameters."""
+        weights = np.ones(len(self.transforms)) if self.weights is None else np.asarray(self.weights, float)
+        choice = int(keys.shared().choice(len(self.transforms), p=weights / weights.sum()))
+        return choice, self.transforms[choice].draw(keys.fork(choice), shape)
+
+    def out_shape(self, params: Params, shape: Shape) -> Shape:
+        """As of the one that was chosen."""
+        choice, inner = params
+        return out_shape(self.transforms[choice], inner, shape)
+
+    def apply(self, x: Array, params: Params) -> Array:
+        """The images after the one that was chosen."""
+        choice, inner = params
+        return self.transforms[choice].apply(x, inner)
+
+    def adjoint(self, gradient: Array, x: Array, params: Params) -> Array:
+        """Back through the one that was chosen."""
+        choice, inner = params
+        return self.transforms[choice].adjoint(gradient, x, inner)
 
 
 def _where(coins: np.ndarray[Any, np.dtype[np.bool_]], yes: Array, no: Array) -> Array:

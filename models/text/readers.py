@@ -1,0 +1,157 @@
+"""The readers that this project trained: their weights, what they are asked, and what they answer."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor, nn
+
+from models.text.networks import SLOTS, Architecture, TextOutput, build
+from shared.errors import Code, GoodnoiseError
+
+__all__ = [
+    "READERS",
+    "Reader",
+    "decode",
+    "encode",
+    "load_reader",
+    "pack_weights",
+    "reading_loss",
+    "unpack_weights",
+]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A row of the table of readers.
+
+    Args:
+        name: as in the table; its weights are `weights/text-NAME.npz`.
+        architecture: of `models.text.networks`.
+        width: factor of its channels.
+        hardened: whether it was trained on attacked images.
+    """
+
+    name: str
+    architecture: Architecture
+    width: float = 1.0
+    hardened: bool = False
+
+
+_ROWS = (
+    Reader("columns", "columns"),
+    Reader("attention", "attention"),
+    Reader("segments", "segments"),
+    Reader("columns-hardened", "columns", hardened=True),
+    Reader("attention-hardened", "attention", hardened=True),
+)
+READERS: dict[str, Reader] = {row.name: row for row in _ROWS}
+
+
+def load_reader(name: str, alphabet: str) -> nn.Module:
+    """A trained reader in evaluation mode, without gradients for its weights.
+
+    Args:
+        name: in `READERS`.
+        alphabet: characters, in the order of classes 1 and up.
+
+    Raises:
+        GoodnoiseError: NOT_FOUND naming those that exist; CORRUPT when its weights are of another alphabet.
+    """
+    if name not in READERS:
+        raise GoodnoiseError(Code.NOT_FOUND, f"there is no reader {name!r}; known are {', '.join(READERS)}")
+    row = READERS[name]
+    network = build(row.architecture, len(alphabet), width=row.width)
+    content = (files("models") / "weights" / f"text-{name}.npz").read_bytes()
+    unpack_weights(network, content, alphabet, source=f"text-{name}.npz")
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def pack_weights(network: nn.Module, alphabet: str) -> bytes:
+    """Weights as an .npz file of float16, with the alphabet that they are of."""
+    arrays = {key: _half(value) for key, value in network.state_dict().items()}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{"alphabet": np.array(alphabet), **arrays})  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def unpack_weights(network: nn.Module, content: bytes, alphabet: str, *, source: str) -> None:
+    """Fill a network with packed weights.
+
+    Raises:
+        GoodnoiseError: CORRUPT when they do not fit.
+    """
+    with np.load(io.BytesIO(content), allow_pickle=False) as packed:
+        if str(packed["alphabet"]) != alphabet:
+            raise GoodnoiseError(
+                Code.CORRUPT, f"{source} reads {packed['alphabet']}, expected {alphabet}; train it again"
+            )
+        state = {key: torch.from_numpy(packed[key].copy()) for key in packed.files if key != "alphabet"}
+    try:
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    except RuntimeError as error:
+        raise GoodnoiseError(Code.CORRUPT, f"{source} does not fit its network: {error}") from error
+
+
+def _half(value: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    array: np.ndarray[tuple[int, ...], np.dtype[np.generic]] = value.detach().cpu().numpy()
+    return array.astype(np.float16) if value.is_floating_point() else array
+
+
+def encode(texts: Sequence[str], alphabet: str) -> Tensor:
+    """Texts as classes, int64 N K, 0 behind their ends.
+
+    Raises:
+        ValueError: for a text that is too long or has other characters.
+    """
+    labels = torch.zeros(len(texts), SLOTS, dtype=torch.int64)
+    for row, text in enumerate(texts):
+        if len(text) > SLOTS or set(text) - set(alphabet):
+            raise ValueError(f"text is {text!r}, expected at most {SLOTS} characters of {alphabet}")
+        for place, character in enumerate(text):
+            labels[row, place] = 1 + alphabet.index(character)
+    return labels
+
+
+def reading_loss(output: TextOutput, labels: Tensor) -> Tensor:
+    """How unlikely a reader finds texts, in nats a character: N.
+
+    For CTC all alignments of the text count, not only the likeliest path (Graves et al., ICML 2006).
+
+    Args:
+        output: of a reader for N images.
+        labels: int64 N K, 0 behind the end.
+    """
+    lengths = (labels > 0).sum(dim=1)
+    total = torch.zeros(len(labels))
+    if output.columns is not None:
+        steps = torch.full((len(labels),), output.columns.shape[1])
+        rows = output.columns.transpose(0, 1)
+        total = (
+            total + F.ctc_loss(rows, labels, steps, lengths, reduction="none", zero_infinity=True) / lengths
+        )
+    if output.slots is not None:
+        total = total + F.nll_loss(output.slots.transpose(1, 2), labels, reduction="none").mean(dim=1)
+    return total
+
+
+def decode(output: TextOutput, alphabet: str) -> list[str]:
+    """The likeliest reading of each image: the best class of each slot, or CTC's greedy path."""
+    if output.slots is not None:
+        return [_text(row, alphabet) for row in output.slots.argmax(dim=-1).tolist()]
+    if output.columns is None:
+        raise ValueError("output: expected columns or slots, got neither")
+    best = output.columns.argmax(dim=-1).tolist()
+    return [
+        _text([k for k, before in zip(row, [0, *row], strict=False) if k != before], alphabet) for row in best
+    ]
+
+
+def _text(classes: Sequence[int], alphabet: str) -> str:
+    return "".join(alphabet[k - 1] for k in classes if k)
