@@ -102,7 +102,10 @@ def _within(address: str, trusted: Sequence[Network]) -> bool:
 
 def _hostname(url: str) -> str:
     try:
-        name = (urlsplit(url).hostname or "").rstrip(".")
+        parts = urlsplit(url)
+        name = (parts.hostname or "").rstrip(".")
     except ValueError:
         return ""
+    if "@" in parts.netloc or "\\" in parts.netloc:
+        return ""  # no browser sends these, and readers of URLs differ about them
     return name if _HOSTNAME.fullmatch(name) or ":" in name else ""

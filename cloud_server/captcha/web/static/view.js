@@ -61,7 +61,7 @@ class View {
   }
 
   name() {
-    return make('span', { class: 'name', lang: 'en' }, 'Goodnoise');
+    return make('span', { class: 'name', 'aria-hidden': 'true' }, 'Goodnoise');
   }
 
   dialogOf(on) {

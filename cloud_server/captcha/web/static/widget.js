@@ -61,6 +61,7 @@ class Widget {
     this.view.show('challenge');
     if (kind === 'work') {
       this.view.say('');
+      this.view.busy(false); // another way can be chosen while this one runs
       if (focus) this.view.focus('working');
       await this.answer(String(await prove(challenge.work, signal)), signal);
       return;
