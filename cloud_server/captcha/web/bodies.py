@@ -65,6 +65,10 @@ def _from_json(body: bytes) -> dict[str, str]:
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise HTTPException(400, f"{name[:40]!r} is no text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # half a pair of surrogates, which JSON can spell
+        raise HTTPException(400, f"{name[:40]!r} is no Unicode text") from error
     return value
 
 

@@ -30,7 +30,7 @@ class WebSettings:
 
     trusted_proxies: tuple[str, ...] = ()
     max_body: int = 16_384
-    token_seconds: int = 300
+    token_seconds: int = 120
     script_seconds: int = 3600
     page_seconds: int = 1800
     page_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)

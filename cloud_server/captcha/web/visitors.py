@@ -108,4 +108,5 @@ def _hostname(url: str) -> str:
         return ""
     if "@" in parts.netloc or "\\" in parts.netloc:
         return ""  # no browser sends these, and readers of URLs differ about them
-    return name if _HOSTNAME.fullmatch(name) or ":" in name else ""
+    name = f"[{name}]" if ":" in name else name
+    return name if _HOSTNAME.fullmatch(name) else ""
