@@ -1,6 +1,11 @@
-"""Every field that a device can send to a cloud is listed here with its largest size. A new field fails."""
+"""Every field that a device can send to a cloud is listed here with its largest size. A new field fails.
+
+So is every field of the CAPTCHA's requests: sites and visitors' apps send them; none has room for a photo.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
@@ -8,9 +13,10 @@ from google.protobuf.descriptor import FieldDescriptor
 from shared.levels.cluster import CLUSTERS
 from shared.levels.signs import SIGN_BYTES
 from shared.levels.sketch import SKETCH_BYTES
-from shared.wire import limits
-from shared.wire.goodnoise.v1 import bundle_pb2, hint_pb2
+from shared.wire import captcha, limits
+from shared.wire.goodnoise.v1 import bundle_pb2, captcha_pb2, edge_pb2, hint_pb2
 
+PROTO = Path(__file__).resolve().parents[2] / "proto" / "goodnoise" / "v1"
 # Largest size in bytes of the value itself; the last column says where it comes from.
 ALLOWED = {
     "BundleService.GetMetadata": {"name": ("string", limits.METADATA_NAME_BYTES), "profile": ("string", 16)},
@@ -20,6 +26,53 @@ ALLOWED = {
     "HintService.Sketch": {"bits": ("bytes", SKETCH_BYTES)},
     "HintService.Sign": {"signs": ("bytes", SIGN_BYTES)},
 }
+# What a visitor, or a site's server for a visitor, can send: public names, an answer, a token, an address.
+ALLOWED_CAPTCHA = {
+    "CaptchaService.Issue": {
+        "site_key": ("string", captcha.SITE_KEY_BYTES),
+        "kind": ("enum", 1),
+        "hostname": ("string", captcha.HOSTNAME_BYTES),
+        "action": ("string", captcha.ACTION_BYTES),
+        "cdata": ("string", captcha.CDATA_BYTES),
+        "visitor_address": ("string", captcha.ADDRESS_BYTES),
+    },
+    "CaptchaService.GetImage": {
+        "challenge_id": ("string", captcha.CHALLENGE_BYTES),
+        "visitor_address": ("string", captcha.ADDRESS_BYTES),
+    },
+    "CaptchaService.GetAudio": {
+        "challenge_id": ("string", captcha.CHALLENGE_BYTES),
+        "visitor_address": ("string", captcha.ADDRESS_BYTES),
+    },
+    "CaptchaService.Answer": {
+        "challenge_id": ("string", captcha.CHALLENGE_BYTES),
+        "answer": ("string", captcha.ANSWER_BYTES),
+        "visitor_address": ("string", captcha.ADDRESS_BYTES),
+    },
+    "CaptchaService.Verify": {
+        "token": ("string", captcha.TOKEN_BYTES),
+        "visitor_address": ("string", captcha.ADDRESS_BYTES),
+        "idempotency_key": ("string", captcha.IDEMPOTENCY_BYTES),
+    },
+    "CaptchaService.GetReport": {},
+}
+# What an operator can send, on the operators' own address.
+ALLOWED_ADMIN = {
+    "CaptchaAdminService.CreateSite": {
+        "name": ("string", captcha.NAME_BYTES),
+        "hostnames": ("strings", captcha.HOSTNAMES * captcha.HOSTNAME_BYTES),
+        "refuse_work": ("bool", 1),
+    },
+    "CaptchaAdminService.RotateSecret": {"site_key": ("string", captcha.SITE_KEY_BYTES)},
+    "CaptchaAdminService.ListSites": {"page_size": ("uint32", 4), "page_token": ("string", 64)},
+    "CaptchaAdminService.DisableSite": {"site_key": ("string", captcha.SITE_KEY_BYTES)},
+    "CaptchaAdminService.EnableSite": {"site_key": ("string", captcha.SITE_KEY_BYTES)},
+    "CaptchaAdminService.DeleteSite": {"site_key": ("string", captcha.SITE_KEY_BYTES)},
+    "CaptchaAdminService.GetPoolDepth": {},
+    "CaptchaAdminService.PublishReport": {"report": ("bytes", captcha.REPORT_BYTES)},
+}
+# No app of a visitor needs to send more than this, token or photo.
+MOST_CAPTCHA = 4096
 # The whole request of a level, serialised: design.md, "Wire levels".
 LARGEST = {
     "HintService.Catalogue": 64,
@@ -32,28 +85,63 @@ TYPES = {
     FieldDescriptor.TYPE_BYTES: "bytes",
     FieldDescriptor.TYPE_UINT32: "uint32",
     FieldDescriptor.TYPE_UINT64: "uint64",
+    FieldDescriptor.TYPE_ENUM: "enum",
+    FieldDescriptor.TYPE_BOOL: "bool",
 }
 
 
-def methods():
-    for module in (bundle_pb2, hint_pb2):
+def methods(*modules):
+    for module in modules or (bundle_pb2, hint_pb2):
         for service in module.DESCRIPTOR.services_by_name.values():
             for method in service.methods:
                 yield f"{service.name}.{method.name}", method
 
 
+def kind_of(field):
+    return TYPES.get(field.type, "none") + ("s" if field.is_repeated else "")
+
+
+def fields_of(found):
+    return {
+        name: {field.name: kind_of(field) for field in method.input_type.fields} for name, method in found
+    }
+
+
+def listed(*tables):
+    return {
+        name: {field: kind for field, (kind, _) in fields.items()}
+        for table in tables
+        for name, fields in table.items()
+    }
+
+
+def test_there_is_no_service_that_is_not_listed():
+    services = {name for m in (bundle_pb2, hint_pb2, captcha_pb2) for name in m.DESCRIPTOR.services_by_name}
+    tables = (ALLOWED, ALLOWED_CAPTCHA, ALLOWED_ADMIN)
+    assert services == {name.partition(".")[0] for table in tables for name in table}
+    # The only other service is the device's own, on the device's own socket.
+    protos = {path.stem for path in PROTO.glob("*.proto")}
+    assert protos == {"bundle", "hint", "captcha", "edge"}
+    assert list(edge_pb2.DESCRIPTOR.services_by_name) == ["EdgeService"]
+
+
 def test_every_field_of_every_request_is_listed():
-    found = {
-        name: {field.name: TYPES.get(field.type) for field in method.input_type.fields}
-        for name, method in methods()
-    }
-    assert found == {
-        name: {field: kind for field, (kind, _) in fields.items()} for name, fields in ALLOWED.items()
-    }
+    assert fields_of(methods()) == listed(ALLOWED)
+
+
+def test_every_field_of_the_captchas_requests_is_listed():
+    assert fields_of(methods(captcha_pb2)) == listed(ALLOWED_CAPTCHA, ALLOWED_ADMIN)
+
+
+@pytest.mark.parametrize("name", sorted(ALLOWED_CAPTCHA))
+def test_a_visitors_request_is_small_and_has_no_bytes_in_it(name):
+    fields = ALLOWED_CAPTCHA[name].values()
+    assert sum(size for _, size in fields) <= MOST_CAPTCHA
+    assert {kind for kind, _ in fields} <= {"string", "enum"}
 
 
 def test_no_request_streams_repeats_nests_or_extends():
-    for name, method in methods():
+    for name, method in [*methods(), *((n, m) for n, m in methods(captcha_pb2) if "Admin" not in n)]:
         assert not method.client_streaming, name
         request = method.input_type
         assert not request.nested_types, name

@@ -1,6 +1,7 @@
 """Limits, options and arrays of the wire."""
 
 import contextlib
+import ipaddress
 import json
 import re
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from shared.errors import Code, GoodnoiseError
-from shared.wire import limits, options
+from shared.wire import captcha, limits, options
 from shared.wire.arrays import array_from_bytes, array_to_bytes
 
 PROTO = Path(__file__).resolve().parents[2] / "proto" / "goodnoise" / "v1"
@@ -29,6 +30,70 @@ def test_the_limits_are_those_of_the_protos():
     ]
     assert "at most 1 MiB" in text
     assert limits.MAX_MANIFEST_BYTES == 1 << 20
+
+
+def test_the_limits_of_the_captcha_are_those_of_its_proto():
+    text = (PROTO / "captcha.proto").read_text()
+    requests = dict(re.findall(r"^message (\w+Request) \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
+    sizes = {
+        "CreateSiteRequest.name": captcha.NAME_BYTES,
+        "IssueRequest.site_key": captcha.SITE_KEY_BYTES,
+        "IssueRequest.hostname": captcha.HOSTNAME_BYTES,
+        "IssueRequest.action": captcha.ACTION_BYTES,
+        "IssueRequest.cdata": captcha.CDATA_BYTES,
+        "IssueRequest.visitor_address": captcha.ADDRESS_BYTES,
+        "GetImageRequest.challenge_id": captcha.CHALLENGE_BYTES,
+        "AnswerRequest.answer": captcha.ANSWER_BYTES,
+        "VerifyRequest.token": captcha.TOKEN_BYTES,
+        "VerifyRequest.idempotency_key": captcha.IDEMPOTENCY_BYTES,
+    }
+    for name, size in sizes.items():
+        message, _, field = name.partition(".")
+        comment = re.search(rf"((?:  //[^\n]*\n)+)  (?:repeated )?string {field} = ", requests[message])
+        assert comment is not None, name
+        assert f"at most {size} bytes" in " ".join(comment[1].replace("//", "").lower().split()), name
+    assert "at most 1 MiB" in requests["PublishReportRequest"]
+    assert captcha.REPORT_BYTES == 1 << 20
+    assert f"0 stands for {captcha.PAGE_DEFAULT}" in requests["ListSitesRequest"]
+    assert f"more than {captcha.PAGE_MOST}" in requests["ListSitesRequest"]
+    assert f"At most {captcha.HOSTNAMES}," in requests["CreateSiteRequest"]
+
+
+TEXTS = st.text(max_size=80) | st.from_regex(r"(\*\.)?[a-z0-9.:\[\]-]{1,20}", fullmatch=True)
+
+
+@given(TEXTS)
+def test_what_passes_as_an_address_or_host_name_is_one(text):
+    with contextlib.suppress(GoodnoiseError):
+        address = captcha.address("a", text)
+        assert address == ("" if not text else str(ipaddress.ip_address(address)))
+        assert "%" not in address
+    with contextlib.suppress(GoodnoiseError):
+        assert captcha.hostnames("h", [text, text]) == (text,)
+        assert text == text.lower()
+        assert "/" not in text
+        assert not text.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("content", "good"),
+    [
+        (b"{}", True),
+        (b'{"a": [1, "\xc3\xbc"]}', True),
+        (b"", False),
+        (b"[]", False),
+        (b"1", False),
+        (b"{", False),
+        (b'{"a": NaN}', False),
+        (b'{"a": "\xff"}', False),
+        (b"[" * 100_000, False),
+        (b'{"a": "' + b"x" * (1 << 20) + b'"}', False),
+    ],
+)
+def test_a_report_is_one_json_object_of_a_mebibyte_at_most(content, good):
+    with contextlib.nullcontext() if good else pytest.raises(GoodnoiseError) as caught:
+        assert captcha.report("report", content) == content
+    assert good or (caught.value.code, caught.value.details) == (Code.INVALID_INPUT, {"field": "report"})
 
 
 def test_the_largest_answers_fit_into_a_message():

@@ -170,29 +170,33 @@ class GetReportResponse(_message.Message):
         ...
 
 class Site(_message.Message):
-    __slots__ = ('site_key', 'hostnames', 'work_allowed', 'disabled', 'create_time')
+    __slots__ = ('site_key', 'hostnames', 'work_allowed', 'disabled', 'create_time', 'name')
     SITE_KEY_FIELD_NUMBER: _ClassVar[int]
     HOSTNAMES_FIELD_NUMBER: _ClassVar[int]
     WORK_ALLOWED_FIELD_NUMBER: _ClassVar[int]
     DISABLED_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     site_key: str
     hostnames: _containers.RepeatedScalarFieldContainer[str]
     work_allowed: bool
     disabled: bool
     create_time: _timestamp_pb2.Timestamp
+    name: str
 
-    def __init__(self, site_key: _Optional[str]=..., hostnames: _Optional[_Iterable[str]]=..., work_allowed: bool=..., disabled: bool=..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]]=...) -> None:
+    def __init__(self, site_key: _Optional[str]=..., hostnames: _Optional[_Iterable[str]]=..., work_allowed: bool=..., disabled: bool=..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]]=..., name: _Optional[str]=...) -> None:
         ...
 
 class CreateSiteRequest(_message.Message):
-    __slots__ = ('hostnames', 'refuse_work')
+    __slots__ = ('name', 'hostnames', 'refuse_work')
+    NAME_FIELD_NUMBER: _ClassVar[int]
     HOSTNAMES_FIELD_NUMBER: _ClassVar[int]
     REFUSE_WORK_FIELD_NUMBER: _ClassVar[int]
+    name: str
     hostnames: _containers.RepeatedScalarFieldContainer[str]
     refuse_work: bool
 
-    def __init__(self, hostnames: _Optional[_Iterable[str]]=..., refuse_work: bool=...) -> None:
+    def __init__(self, name: _Optional[str]=..., hostnames: _Optional[_Iterable[str]]=..., refuse_work: bool=...) -> None:
         ...
 
 class CreateSiteResponse(_message.Message):

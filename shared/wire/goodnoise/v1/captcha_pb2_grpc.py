@@ -200,7 +200,7 @@ class CaptchaAdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListSites(self, request, context):
-        """ListSites lists every site, by site key; secrets are not among what it tells.
+        """ListSites lists every site, the oldest first; secrets are not among what it tells.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
