@@ -31,7 +31,7 @@ class SoundStyle:
         crowd: babbling voices at a time.
     """
 
-    snr: float = 7.0
+    snr: float = 8.0
     babble: _Range = (0.5, 0.8)
     colour: _Range = (2.5, 6.0)
     gap: _Range = (0.35, 0.8)
@@ -91,7 +91,8 @@ def _row(
 def _noise(length: int, bank: Bank, style: SoundStyle, rng: np.random.Generator) -> Samples:
     share = rng.uniform(*style.babble)
     babble, coloured = _babble(length, bank, style, rng), _coloured(length, rng.uniform(*style.colour), rng)
-    return (np.sqrt(share) * _level(babble) + np.sqrt(1 - share) * _level(coloured)).astype(np.float32)
+    both = np.sqrt(share) * _level(babble) + np.sqrt(1 - share) * _level(coloured)
+    return np.asarray(both, np.float32)
 
 
 def _babble(length: int, bank: Bank, style: SoundStyle, rng: np.random.Generator) -> Samples:

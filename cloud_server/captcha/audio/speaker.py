@@ -62,6 +62,11 @@ class DigitSpeaker:
         """What it speaks, such as `en`."""
         return self._languages
 
+    @property
+    def style(self) -> SoundStyle:
+        """How sounds are mixed."""
+        return self._style
+
     def prepare(self, languages: Sequence[str] | None = None) -> None:
         """Begins to record these languages, or all, in the background."""
         for language in self._languages if languages is None else languages:
