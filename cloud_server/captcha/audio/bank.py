@@ -136,7 +136,7 @@ def _saved(bank: Bank) -> bytes:
 
 def _load(path: Path, language: str) -> Bank | None:
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             samples, lengths, variants = (kept[name] for name in ("samples", "lengths", "variants"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None  # absent or damaged: recorded anew

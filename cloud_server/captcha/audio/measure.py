@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from cloud_server.captcha.audio.mix import Mixed
 from cloud_server.captcha.audio.speaker import DigitSpeaker
 from cloud_server.captcha.audio.words import DIGITS
 from cloud_server.paper.equation import wilson
+
+if TYPE_CHECKING:
+    from cloud_server.captcha.audio.solver import TrainingPlan
 
 __all__ = ["AttackFigure", "Legibility", "attack_figure", "legibility"]
 
@@ -69,7 +73,13 @@ def legibility(
 
 
 def attack_figure(
-    speaker: DigitSpeaker, engine: Engine, language: str, rng: np.random.Generator, *, sounds: int = 200
+    speaker: DigitSpeaker,
+    engine: Engine,
+    language: str,
+    rng: np.random.Generator,
+    *,
+    sounds: int = 200,
+    plan: TrainingPlan | None = None,
 ) -> AttackFigure:
     """Trains the solver on an attacker's own recordings and lets it read a speaker's sounds. Needs torch.
 
@@ -77,7 +87,7 @@ def attack_figure(
     """
     from cloud_server.captcha.audio.solver import train_solver
 
-    solver = train_solver(record_bank(language, engine, rng, variants=3 * VARIANTS), speaker.style, rng)
+    solver = train_solver(record_bank(language, engine, rng, variants=3 * VARIANTS), speaker.style, rng, plan)
     tried = _sounds(speaker, language, rng, sounds)
     read = [(text, solver.read(mixed.samples, _LENGTH)) for text, mixed in tried]
     whole = sum(text == guess for text, guess in read)
