@@ -139,9 +139,19 @@ class Captcha(Protocol):
     """
 
     async def issue(
-        self, site_key: str, kind: Kind, visitor: Visitor, *, action: str = "", cdata: str = ""
+        self,
+        site_key: str,
+        kind: Kind,
+        visitor: Visitor,
+        *,
+        action: str = "",
+        cdata: str = "",
+        language: str = "en",
     ) -> Issued:
-        """A new challenge. An empty pool gives proof of work, where the site allows it, else UNAVAILABLE."""
+        """A new challenge. An empty pool gives proof of work, where the site allows it, else UNAVAILABLE.
+
+        A sound is in the spoken language nearest to `language`.
+        """
 
     async def image(self, challenge: str, visitor: Visitor) -> Media:
         """The image of a challenge, PNG; the same one each time it is asked for."""

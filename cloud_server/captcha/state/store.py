@@ -18,7 +18,7 @@ class Store(Protocol):
     """
 
     async def pool_put(self, images: Sequence[Pooled]) -> None:
-        """Add images behind those that wait."""
+        """Add images behind those that wait; many of them in several steps."""
 
     async def pool_depth(self) -> int:
         """Images that wait."""
