@@ -11,10 +11,13 @@ from typing import Annotated
 import typer
 
 from cloud_server.bundles.commands import app as bundle_app
+from cloud_server.captcha.commands import app as captcha_app
+from cloud_server.captcha.places import PREFIX as CAPTCHA
 from cloud_server.evaluation.app import app as evaluate_app
 from cloud_server.exits import EXIT_HELP, Exit, command_errors
 from cloud_server.hints.commands import app as hints_app
 from cloud_server.paper.commands import app as paper_app
+from cloud_server.rpc.captcha.commands import serve as serve_captcha
 
 __all__ = ["app", "main"]
 
@@ -26,9 +29,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(bundle_app, name="bundle")
+app.add_typer(captcha_app, name="captcha")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(hints_app, name="hints")
 app.add_typer(paper_app, name="paper")
+# Behind the servicers no package knows gRPC, so the command that serves is added here.
+captcha_app.command("serve", epilog=EXIT_HELP, context_settings={"auto_envvar_prefix": CAPTCHA})(
+    serve_captcha
+)
 
 
 @app.callback()

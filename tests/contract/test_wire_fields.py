@@ -35,6 +35,7 @@ ALLOWED_CAPTCHA = {
         "action": ("string", captcha.ACTION_BYTES),
         "cdata": ("string", captcha.CDATA_BYTES),
         "visitor_address": ("string", captcha.ADDRESS_BYTES),
+        "language": ("string", captcha.LANGUAGE_BYTES),
     },
     "CaptchaService.GetImage": {
         "challenge_id": ("string", captcha.CHALLENGE_BYTES),

@@ -41,6 +41,7 @@ def test_the_limits_of_the_captcha_are_those_of_its_proto():
         "IssueRequest.hostname": captcha.HOSTNAME_BYTES,
         "IssueRequest.action": captcha.ACTION_BYTES,
         "IssueRequest.cdata": captcha.CDATA_BYTES,
+        "IssueRequest.language": captcha.LANGUAGE_BYTES,
         "IssueRequest.visitor_address": captcha.ADDRESS_BYTES,
         "GetImageRequest.challenge_id": captcha.CHALLENGE_BYTES,
         "AnswerRequest.answer": captcha.ANSWER_BYTES,

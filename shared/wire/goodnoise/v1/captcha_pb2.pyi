@@ -20,21 +20,23 @@ CAPTCHA_KIND_AUDIO: CaptchaKind
 CAPTCHA_KIND_WORK: CaptchaKind
 
 class IssueRequest(_message.Message):
-    __slots__ = ('site_key', 'kind', 'hostname', 'action', 'cdata', 'visitor_address')
+    __slots__ = ('site_key', 'kind', 'hostname', 'action', 'cdata', 'visitor_address', 'language')
     SITE_KEY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     CDATA_FIELD_NUMBER: _ClassVar[int]
     VISITOR_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     site_key: str
     kind: CaptchaKind
     hostname: str
     action: str
     cdata: str
     visitor_address: str
+    language: str
 
-    def __init__(self, site_key: _Optional[str]=..., kind: _Optional[_Union[CaptchaKind, str]]=..., hostname: _Optional[str]=..., action: _Optional[str]=..., cdata: _Optional[str]=..., visitor_address: _Optional[str]=...) -> None:
+    def __init__(self, site_key: _Optional[str]=..., kind: _Optional[_Union[CaptchaKind, str]]=..., hostname: _Optional[str]=..., action: _Optional[str]=..., cdata: _Optional[str]=..., visitor_address: _Optional[str]=..., language: _Optional[str]=...) -> None:
         ...
 
 class IssueResponse(_message.Message):

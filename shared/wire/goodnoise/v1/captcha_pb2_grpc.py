@@ -55,7 +55,8 @@ class CaptchaServiceServicer(object):
     def Issue(self, request, context):
         """Issue gives a new challenge. With an empty pool of images it gives proof of work where the site allows that.
 
-        NOT_FOUND: no such site key, or the site is disabled. PERMISSION_DENIED: the host name is none of the site's.
+        NOT_FOUND: no such site key, or the site is disabled. PERMISSION_DENIED: the host name is none of the site's, or
+        the site does not offer the proof of work that was asked for.
         UNAVAILABLE: no challenge of this kind can be given now; RetryInfo says when to ask again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -65,7 +66,7 @@ class CaptchaServiceServicer(object):
     def GetImage(self, request, context):
         """GetImage gives the image of an image challenge, the same one each time.
 
-        NOT_FOUND: no such challenge. FAILED_PRECONDITION: it has expired, was answered, or is of another kind.
+        NOT_FOUND: never issued. FAILED_PRECONDITION: it has expired, was answered, or is of another kind.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -74,7 +75,7 @@ class CaptchaServiceServicer(object):
     def GetAudio(self, request, context):
         """GetAudio gives the sound of an audio challenge, with fresh noise each time.
 
-        Errors are those of GetImage.
+        Errors are those of GetImage. RESOURCE_EXHAUSTED: it was played too often; ask for a new challenge.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,7 +84,8 @@ class CaptchaServiceServicer(object):
     def Answer(self, request, context):
         """Answer spends a challenge, whether the answer is right or wrong. A wrong one is no error.
 
-        NOT_FOUND: no such challenge. FAILED_PRECONDITION: it has expired or was answered.
+        NOT_FOUND: never issued. FAILED_PRECONDITION: it has expired or was answered. INVALID_ARGUMENT: what was sent can be
+        no answer to this kind of challenge; that spends nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,0 +1,165 @@
+"""The gRPC listeners of the CAPTCHA: one for visitors and sites, one for operators."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from cloud_server.rpc.captcha.admin import CaptchaAdminServicer
+from cloud_server.rpc.captcha.callers import RequireBearer
+from cloud_server.rpc.captcha.servicer import CaptchaServicer
+from cloud_server.rpc.captcha.settings import ServeSettings
+from cloud_server.rpc.interceptors import interceptors
+from cloud_server.rpc.metrics import Metrics
+from shared.errors import Code, GoodnoiseError
+from shared.files import storage_errors
+from shared.wire.goodnoise.v1 import captcha_pb2, captcha_pb2_grpc
+from shared.wire.options import server_options
+
+__all__ = ["ADMIN", "SERVICE", "GrpcServer", "admin_token", "start_admin", "start_public"]
+
+SERVICE = captcha_pb2.DESCRIPTOR.services_by_name["CaptchaService"].full_name
+ADMIN = captcha_pb2.DESCRIPTOR.services_by_name["CaptchaAdminService"].full_name
+_TOKEN_BYTES = 32
+
+
+class GrpcServer:
+    """A running listener; `port` is the one that was bound."""
+
+    def __init__(self, server: grpc.aio.Server, port: int) -> None:
+        self._server = server
+        self.port = port
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Refuse new calls and let those in flight end."""
+        await self._server.stop(grace_seconds)
+
+
+async def start_public(
+    settings: ServeSettings,
+    servicer: CaptchaServicer,
+    metrics: Metrics,
+    checker: health.aio.HealthServicer,
+) -> GrpcServer | None:
+    """Listen for visitors' apps and sites' servers, where the settings name an address.
+
+    Raises:
+        GoodnoiseError: UNAVAILABLE when the address is taken, INVALID_INPUT for unreadable certificates.
+    """
+    if settings.grpc is None:
+        return None
+    server = grpc.aio.server(
+        interceptors=interceptors(metrics, None),  # limits are the service's own, for both edges together
+        options=server_options(),
+        maximum_concurrent_rpcs=settings.max_concurrent,
+    )
+    captcha_pb2_grpc.add_CaptchaServiceServicer_to_server(servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(checker, server)
+    if settings.reflection:
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    port = _bind(server, "grpc", settings.grpc, _credentials(settings))
+    await server.start()
+    await checker.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+    return GrpcServer(server, port)
+
+
+async def start_admin(
+    settings: ServeSettings,
+    servicer: CaptchaAdminServicer,
+    metrics: Metrics,
+    checker: health.aio.HealthServicer,
+) -> GrpcServer | None:
+    """Listen for operators, where the settings name an address: mutual TLS, or a token on loopback.
+
+    Raises:
+        GoodnoiseError: as `start_public`, and as `admin_token`.
+    """
+    if settings.admin is None:
+        return None
+    around = interceptors(metrics, None)
+    if settings.admin_ca is None and settings.admin_token_file is not None:
+        around.append(RequireBearer(admin_token(settings.admin_token_file)))
+    server = grpc.aio.server(interceptors=around, options=server_options())
+    captcha_pb2_grpc.add_CaptchaAdminServiceServicer_to_server(servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(checker, server)
+    if settings.reflection:
+        reflection.enable_server_reflection((ADMIN, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    port = _bind(server, "admin", settings.admin, _credentials(settings, clients=settings.admin_ca))
+    await server.start()
+    return GrpcServer(server, port)
+
+
+def admin_token(path: Path) -> str:
+    """The operators' token from a file, which is made when there is none.
+
+    Raises:
+        GoodnoiseError: PERMISSION when others can read it, CORRUPT when it holds no token; PERMISSION,
+            EXHAUSTED or PRECONDITION when it cannot be read or written.
+    """
+    with storage_errors(path, setting="--admin-token-file"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            # Only its owner can read the file at any moment: the scratch file is made before it is filled.
+            _write_private(path, secrets.token_urlsafe(_TOKEN_BYTES))
+        mode, token = path.stat().st_mode, path.read_text().strip()
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise GoodnoiseError(
+            Code.PERMISSION, f"token file {path} can be read by others; run: chmod 600 {path}, or remove it"
+        )
+    if len(token) < _TOKEN_BYTES or not token.isascii():
+        raise GoodnoiseError(
+            Code.CORRUPT, f"token file {path} holds no token of {_TOKEN_BYTES} characters; remove it"
+        )
+    return token
+
+
+def _write_private(path: Path, text: str) -> None:
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(f"{text}\n")
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def _bind(
+    server: grpc.aio.Server, name: str, address: str, credentials: grpc.ServerCredentials | None
+) -> int:
+    port = 0
+    with contextlib.suppress(RuntimeError):  # some releases raise, some return 0
+        if credentials is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, credentials)
+    if port == 0:
+        raise GoodnoiseError(
+            Code.UNAVAILABLE,
+            f"cannot listen on {address}: the address is taken or not of this machine, or the certificate "
+            f"and key do not belong together; choose another with --{name}",
+        )
+    return port
+
+
+def _credentials(settings: ServeSettings, *, clients: Path | None = None) -> grpc.ServerCredentials | None:
+    """TLS where there is a certificate; mutual where `clients` names an authority."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    try:
+        pair = settings.tls_key.read_bytes(), settings.tls_cert.read_bytes()
+        roots = clients.read_bytes() if clients else None
+    except OSError as error:
+        raise GoodnoiseError(Code.INVALID_INPUT, f"cannot read {error.filename}: {error.strerror}") from error
+    return grpc.ssl_server_credentials(
+        [pair], root_certificates=roots, require_client_auth=clients is not None
+    )
