@@ -22,7 +22,8 @@ from cloud_server.captcha.state.records import (
     site_from_json,
     site_to_json,
 )
-from cloud_server.captcha.state.redislink import IMAGES, POOL, PREFIX, RedisLink, Word, reached
+from cloud_server.captcha.state.redisbatch import Word
+from cloud_server.captcha.state.redislink import IMAGES, POOL, PREFIX, RedisLink, reached
 
 __all__ = ["RedisStore"]
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from redis.asyncio.client import Redis
 from redis.asyncio.connection import BlockingConnectionPool
@@ -15,13 +15,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from cloud_server.captcha.state import scripts
+from cloud_server.captcha.state.redisbatch import RedisBatches, Word
 from cloud_server.logs import log
 from shared.errors import Code, GoodnoiseError
 from shared.wire.status import RETRY_AFTER
 
-__all__ = ["IMAGES", "POOL", "PREFIX", "RedisLink", "Word", "reached"]
+__all__ = ["IMAGES", "POOL", "PREFIX", "RedisLink", "reached"]
 
-Word: TypeAlias = bytes | str | int | float
 # In braces, so that a cluster keeps all of it on one node, where a script can reach it.
 PREFIX = "{goodnoise}:"
 POOL, IMAGES = PREFIX + "pool", PREFIX + "image:"
@@ -43,7 +43,7 @@ class RedisLink:
 
     def __init__(self, url: str) -> None:
         self.client = _client(url)
-        self._scripts: dict[str, Any] = {}
+        self._batches = RedisBatches(self.client)
         self._settling = asyncio.Lock()
         self._run = ""
 
@@ -66,7 +66,7 @@ class RedisLink:
             names = [*keys, *(f"{PREFIX}{run}:{name}" for name in passing)]
             with reached():
                 try:
-                    return await self._script(script)(keys=names, args=[run, *fields])
+                    return await self._evaluate(script, names, [run, *fields])
                 except ResponseError as error:
                     if scripts.OTHER_RUN not in str(error):
                         raise
@@ -94,8 +94,8 @@ class RedisLink:
     async def _settle(self) -> str:
         run = str((await self.client.info("server"))["run_id"])
         lasting = await self._lasts()
-        dropped = await self._script(scripts.SETTLE)(
-            keys=[POOL, _POOL_RUN], args=[run, "1" if lasting else "0", IMAGES]
+        dropped = await self._evaluate(
+            scripts.SETTLE, [POOL, _POOL_RUN], [run, "1" if lasting else "0", IMAGES]
         )
         if not lasting:
             log(
@@ -123,10 +123,9 @@ class RedisLink:
             and replication.get("role") == "master"
         )
 
-    def _script(self, text: str) -> Any:  # noqa: ANN401 - the library's own type is not exported
-        if text not in self._scripts:
-            self._scripts[text] = self.client.register_script(text)
-        return self._scripts[text]
+    async def _evaluate(self, script: str, keys: Sequence[str], args: Sequence[Word]) -> Any:  # noqa: ANN401
+        # With its text, a kilobyte, and not its hash: nobody has to see to it that Redis still knows it.
+        return await self._batches.send(["EVAL", script, len(keys), *keys, *args])
 
 
 @contextlib.contextmanager
