@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,9 @@ from edge_client.devicenets import DeviceNets, load_nets
 from edge_client.store import BundleStore
 from shared.bundle import BundleObject, Hint, Manifest, Member, Profile, Role, sha256_hex
 from shared.cards import Card, Licence, Origin
+
+if TYPE_CHECKING:
+    from cloud_server.captcha.types import Speaker
 
 
 @pytest.fixture
@@ -120,3 +125,57 @@ def device_home(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def nets(device_home: Path) -> DeviceNets:
     """The networks of the real `phone` bundle."""
     return load_nets(BundleStore(device_home).current())
+
+
+class _Overhearing:
+    """A speaker that remembers what it said."""
+
+    def __init__(self, speaker: Speaker) -> None:
+        self._speaker = speaker
+        self.languages = speaker.languages
+        self.heard: list[str] = []
+
+    def speak(self, characters: str, *, language: str) -> bytes:
+        self.heard.append(characters)
+        return self._speaker.speak(characters, language=language)
+
+
+@pytest.fixture(scope="session")
+def overheard(tmp_path_factory: pytest.TempPathFactory) -> _Overhearing:
+    """The real speaker, for `captcha_server(speaker=...)`; `heard` has the digits that it spoke."""
+    from cloud_server.captcha.audio.speaker import open_speaker
+    from shared.errors import GoodnoiseError
+
+    try:
+        return _Overhearing(open_speaker(cache=tmp_path_factory.mktemp("speech")))
+    except GoodnoiseError as error:
+        pytest.skip(error.message)
+
+
+@pytest.fixture
+def captcha_server(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Starts the CAPTCHA's HTTP side on loopback, over the real service on SQLite, in a thread.
+
+    `captcha_server(hostnames=(), work_allowed=True, issues_a_day=0, work_bits=10, speaker=None,
+    trusted_proxies=(), tls=None)`; see `tests/captcha_server.py` for what it returns.
+    """
+    yield from _captcha_servers(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def lasting_captcha_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """The same for a whole module."""
+    yield from _captcha_servers(tmp_path_factory.mktemp("captcha"))
+
+
+def _captcha_servers(folder: Path) -> Iterator[Callable[..., Any]]:
+    start = runpy.run_path(str(Path(__file__).parent / "captcha_server.py"))["start"]
+    running: list[Any] = []
+
+    def begin(**options: Any) -> Any:
+        running.append(start(folder / f"captcha-{len(running)}.sqlite", **options))
+        return running[-1]
+
+    yield begin
+    for server in running:
+        server.close()

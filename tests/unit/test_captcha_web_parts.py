@@ -92,7 +92,7 @@ def test_what_a_visitor_writes_left_of_its_address_changes_nothing(chain: list[s
         ({"origin": "https://a.example", "referer": "https://b.example/"}, "a.example"),
         ({"sec_fetch_site": "same-origin", "host": "own.example:8000"}, "own.example"),
         ({"sec_fetch_site": "cross-site", "host": "own.example"}, ""),
-        ({"origin": "http://[2001:db8::1]:80"}, "[2001:db8::1]"),
+        ({"origin": "http://[2001:db8::1]:80"}, "2001:db8::1"),
         ({"origin": "http://[broken"}, ""),
         ({"origin": "https://user@evil.example\\@shop.example"}, ""),
         ({"origin": f"https://{'a' * 300}.example"}, ""),

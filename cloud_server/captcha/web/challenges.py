@@ -36,7 +36,7 @@ class Challenges:
         self._settings = settings
 
     async def issue(self, request: Request) -> Response:
-        """`{"sitekey", "kind", "action", "cdata"}` to a challenge of that kind, or of another: 201."""
+        """`{"sitekey", "kind", "action", "cdata", "language"}` to a challenge of that kind, or of another."""
         fields = await self._fields(request)
         issued = await self._captcha.issue(
             _needed(fields, "sitekey"),
@@ -44,6 +44,7 @@ class Challenges:
             self._visitors.of(request),
             action=fields.get("action", ""),
             cdata=fields.get("cdata", ""),
+            language=fields.get("language") or "en",
         )
         return json_answer(_challenge_words(issued, request), status=201)
 

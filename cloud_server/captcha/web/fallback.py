@@ -103,7 +103,9 @@ class Fallback:
 
     async def _challenge(self, request: Request, frame: _Frame, message: str = "") -> Response:
         try:
-            issued = await self._captcha.issue(frame.site_key, frame.kind, frame.visitor)
+            issued = await self._captcha.issue(
+                frame.site_key, frame.kind, frame.visitor, language=frame.language
+            )
         except GoodnoiseError as error:
             return self._refused(request, frame, error)
         if issued.kind is Kind.WORK:  # the pool is empty, and nothing here can compute
@@ -208,10 +210,10 @@ def _medium(request: Request, frame: _Frame, issued: Issued) -> str:
 
 
 def _token(frame: _Frame, token: str) -> str:
-    hint = tag("label", escape(frame.words["copy_hint"]), for_="token", role="status")
-    field = tag(
-        "textarea", escape(token), id="token", readonly=True, rows="4", aria_label=frame.words["copy_label"]
-    )
+    hint = tag("p", escape(frame.words["copy_hint"]), role="status", id="hint")
+    label = frame.words["copy_label"]
+    words: dict[str, str | bool] = {"id": "token", "readonly": True, "rows": "4"}
+    field = tag("textarea", escape(token), aria_label=label, aria_describedby="hint", **words)
     return hint + field
 
 

@@ -14,7 +14,7 @@ from cloud_server.captcha.web.settings import Network, WebSettings, networks
 
 __all__ = ["Visitors", "address_text", "forwarded_address", "page_hostname"]
 
-_HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,252})|\[[0-9a-f:.]{2,45}\]")
+_HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,252})|[0-9a-f:.]{2,45}")
 
 
 class Visitors:
@@ -108,5 +108,4 @@ def _hostname(url: str) -> str:
         return ""
     if "@" in parts.netloc or "\\" in parts.netloc:
         return ""  # no browser sends these, and readers of URLs differ about them
-    name = f"[{name}]" if ":" in name else name
     return name if _HOSTNAME.fullmatch(name) else ""

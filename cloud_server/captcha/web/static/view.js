@@ -91,7 +91,7 @@ class View {
     input.maxLength = length || 64;
     input.inputMode = kind === 'audio' ? 'numeric' : 'text';
     const [name, element] = this.medium(kind, text);
-    label.textContent = text(name);
+    label.textContent = kind === 'work' ? '' : text(name);
     stage.replaceChildren(element);
     return element;
   }

@@ -1,10 +1,14 @@
 // One widget on a page: from a first click to a token in the form, and back when the token expires.
 
+// In place of a status: the service took a proof of work and said no.
+const WRONG = -2;
+
 class Widget {
   /** `host`: the page's element. `options`: see `optionsOf`. */
   constructor(host, options, service) {
     Object.assign(this, { host, options, service, token: '', kind: 'image', challenge: null, expired: false });
     const { language, texts } = textsFor(options.hl, host.closest('[lang]')?.lang, ...navigator.languages);
+    this.language = language;
     this.mount = make('div');
     this.field = make('input', { type: 'hidden', name: options.field, id: options.fieldId });
     host.append(this.field, this.mount);
@@ -48,7 +52,7 @@ class Widget {
     this.view.say(say || 'loading', { alarm: Boolean(say) });
     return this.act(async (signal) => {
       const { sitekey, action, cdata } = this.options;
-      const challenge = await this.service.issue({ sitekey, kind, action, cdata }, signal);
+      const challenge = await this.service.issue({ sitekey, kind, action, cdata, language: this.language }, signal);
       await this.present(challenge, { signal, focus, say });
     }, { kind });
   }
@@ -59,18 +63,16 @@ class Widget {
     this.kind = kind;
     const element = this.view.lay(kind, length);
     this.view.show('challenge');
+    this.view.busy(false); // an answer, or another way, can be given while this one still loads or runs
+    if (focus) this.view.focus(kind === 'work' ? 'working' : 'input');
     if (kind === 'work') {
       this.view.say('');
-      this.view.busy(false); // another way can be chosen while this one runs
-      if (focus) this.view.focus('working');
       await this.answer(String(await prove(challenge.work, signal)), signal);
       return;
     }
     await this.fetchInto(element, kind, signal);
     this.again = false;
     this.view.say(say, { alarm: true });
-    this.view.busy(false);
-    if (focus) this.view.focus('input');
   }
 
   async fetchInto(element, kind, signal) {
@@ -97,6 +99,7 @@ class Widget {
   async answer(text, signal) {
     const { right, token, seconds } = await this.service.answer(this.challenge, text, signal);
     if (right) this.succeed(token, seconds);
+    else if (this.kind === 'work') throw new Refused(WRONG); // nobody is there to see it, so it must not begin again
     else await this.load(this.kind, { focus: true, say: 'wrong' });
   }
 
@@ -128,7 +131,7 @@ class Widget {
       return;
     }
     const otherWay = this.challenge && kind !== this.kind && (status === 403 || status === 400);
-    const names = { 0: 'offline', 403: otherWay ? 'not_offered' : 'refused', 404: 'unknown', 429: 'limited', 503: 'unavailable' };
+    const names = { 0: 'offline', [WRONG]: 'failed', 403: otherWay ? 'not_offered' : 'refused', 404: 'unknown', 429: 'limited', 503: 'unavailable' };
     this.view.say(otherWay ? 'not_offered' : names[status] || 'offline', { alarm: true, n: error.seconds || 5 });
     if (otherWay) this.view.parts[`to_${kind}`].hidden = true;
     if (!this.challenge || this.kind === 'work') this.view.show(this.view.dialog ? 'challenge' : 'idle');
