@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from models.importers.canonical import OPSET, to_canonical
-from models.importers.onnx_float import float_detector, read_onnx
+from models.importers.onnx_float import float_detector, metadata_of, read_onnx
+from models.importers.text import characters_of, to_text
 from shared.cards import Card
 from shared.errors import Code, GoodnoiseError
 
@@ -39,6 +40,8 @@ def convert(card: Card, contents: Sequence[bytes]) -> bytes:
 
 def _from_onnx(card: Card, contents: Sequence[bytes]) -> bytes:
     net, opset = read_onnx(contents[0], source=card.origin.files[0])
+    if card.kind == "text":
+        return to_text(net, card, characters_of(card, metadata_of(contents[0])), opset=opset)
     return to_canonical(net, card, opset=opset)
 
 

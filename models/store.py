@@ -23,7 +23,7 @@ from shared.files import storage_errors, write_atomically
 __all__ = ["Store", "all_cards", "default_store", "load_card", "parse_card", "zoo_cards"]
 
 # What decides how a network is converted; thresholds and texts may change without converting again.
-_CONVERSION_KEYS = ("name", "kind", "size", "mean", "scale", "embedding", "metric", "origin")
+_CONVERSION_KEYS = ("name", "kind", "size", "mean", "scale", "embedding", "metric", "origin", "text")
 
 
 def default_store() -> Path:
@@ -133,7 +133,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def _stamp(card: Card, converter: int, content: bytes) -> dict[str, str | int]:
     values = card_to_dict(card)
-    made_from = json.dumps({key: values[key] for key in _CONVERSION_KEYS}, sort_keys=True)
+    made_from = json.dumps({key: values[key] for key in _CONVERSION_KEYS if key in values}, sort_keys=True)
     return {
         "card": hashlib.sha256(made_from.encode()).hexdigest(),
         "converter": converter,

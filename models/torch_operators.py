@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import torch
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 from torch import Tensor
 from torch.nn import functional
 
@@ -212,7 +212,7 @@ def _gather(attrs: Attributes, x: Tensor, indices: Tensor) -> Tensor:
     axis = attrs.get("axis", 0) % x.ndim
     flat = indices.reshape(-1)
     picked = x.index_select(axis, torch.where(flat < 0, flat + x.shape[axis], flat))
-    return picked.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    return picked.reshape([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
 
 
 def _pad(
@@ -267,6 +267,13 @@ def _expand(attrs: Attributes, x: Tensor, shape: Tensor) -> Tensor:
     return x.expand(torch.broadcast_shapes(x.shape, _ints(shape)))  # type: ignore[no-untyped-call]
 
 
+def _constant_of_shape(attrs: Attributes, shape: Tensor) -> Tensor:
+    value = torch.zeros(1)
+    if "value" in attrs:
+        value = torch.from_numpy(numpy_helper.to_array(attrs["value"]).copy())
+    return value.to(shape.device).expand(_ints(shape)).clone()
+
+
 def _gelu(attrs: Attributes, x: Tensor) -> Tensor:
     return functional.gelu(x, approximate=attrs.get("approximate", "none"))
 
@@ -284,6 +291,7 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "Cast": lambda attrs, x: x.to(_DTYPES[attrs["to"]]),
         "Clip": _clip,
         "Concat": _concat,
+        "ConstantOfShape": _constant_of_shape,
         "Conv": _conv,
         "Div": _binary(torch.div),
         "Dropout": lambda attrs, x, *rest: x,

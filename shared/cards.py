@@ -19,17 +19,19 @@ __all__ = [
     "Metric",
     "Origin",
     "Redistribution",
+    "TextInput",
     "Threshold",
     "card_from_dict",
     "card_to_dict",
 ]
 
-Kind = Literal["recogniser", "detector", "landmarks"]
+Kind = Literal["recogniser", "detector", "landmarks", "text"]
 Metric = Literal["cosine", "euclidean"]
 Redistribution = Literal["yes", "no", "unknown"]
 # "project": trained here, the file comes with this program; "file": an operator's own.
 Registry = Literal["pypi", "npm", "project", "file"]
 FrameName = Literal["arcface112", "dlib150", "none"]
+Channels = Literal["rgb", "bgr", "grey"]
 _Part = TypeVar("_Part")
 
 
@@ -67,6 +69,29 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class TextInput:
+    """What a reader of text takes and gives.
+
+    Its origin wants images of `height` rows and `width` columns, in pixels; a width of 0 follows the image's
+    proportions. `antialias` says whether the origin's resizing averages when it shrinks (PIL does, OpenCV
+    does not).
+
+    Its classes are the lines of the file's metadata entry `characters_from`, if that is given, followed by
+    `characters`, one class each; CTC's blank is put in at place `blank`.
+    """
+
+    height: int
+    width: int
+    channels: Channels
+    blank: int
+    characters: str
+    characters_from: str = ""
+    antialias: bool = False
+    # Whether the origin's file gives T N C in place of N T C.
+    time_first: bool = False
+
+
+@dataclass(frozen=True)
 class Card:
     """One network.
 
@@ -74,7 +99,8 @@ class Card:
     `embedding`, float32 N D (unit length where the metric is cosine). `mean` (for R, G, B, in levels; a file
     may give one for all) and `scale` say how the origin network expects its input,
     `(255 * x - mean) * scale`; the importer bakes them into the graph. A network of landmarks has the same
-    two ends; its `embedding` is x, y, z of one point after the other, in pixels of its own square.
+    two ends; its `embedding` is x, y, z of one point after the other, in pixels of its own square. A network
+    that reads text has a table `text` in place of a size, see `models.importers.text`.
     """
 
     name: str
@@ -96,6 +122,7 @@ class Card:
     # Of a student: whose input gradients it follows. It is attacked, and not asked whether a photo is
     # protected: nobody recognises anybody with it.
     teacher: str = ""
+    text: TextInput | None = None
 
     @property
     def redistributable(self) -> bool:
@@ -121,12 +148,14 @@ class Card:
 
 
 def card_to_dict(card: Card) -> dict[str, Any]:
-    """The card as plain JSON values; a wheel's tags and a teacher only where there are some."""
+    """The card as plain JSON values; a wheel's tags, a teacher and `text` only where there are some."""
     raw = asdict(card)
     if not card.origin.wheel:
         del raw["origin"]["wheel"]
     if not card.teacher:
         del raw["teacher"]
+    if card.text is None:
+        del raw["text"]
     return raw
 
 
@@ -141,7 +170,8 @@ def card_from_dict(raw: Mapping[str, Any], *, source: str) -> Card:
         GoodnoiseError: INVALID_INPUT naming the source, the key and what would be right.
     """
     values = dict(_known_keys(raw, Card, source))
-    for key, part in (("origin", Origin), ("licence", Licence), ("threshold", Threshold)):
+    parts = {"origin": Origin, "licence": Licence, "threshold": Threshold, "text": TextInput}
+    for key, part in parts.items():
         if values.get(key) is None:
             continue
         nested = dict(_known_keys(values[key], part, f"{source}: [{key}]"))
@@ -206,6 +236,12 @@ def _check(card: Card, source: str) -> None:
         raise GoodnoiseError(
             Code.INVALID_INPUT, f"{source}: a recogniser needs a frame, and size and embedding of 1 or more"
         )
+    if (card.kind == "text") != (card.text is not None):
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"{source}: kind is {card.kind!r}; a table [text] goes with kind 'text' alone"
+        )
+    if card.text is not None:
+        _check_text(card.text, source)
     if card.threshold is not None and not math.isfinite(card.threshold.value):
         raise GoodnoiseError(
             Code.INVALID_INPUT, f"{source}: threshold.value {card.threshold.value} is not finite"
@@ -213,4 +249,18 @@ def _check(card: Card, source: str) -> None:
     if len(card.origin.files) != len(card.origin.file_sha256):
         raise GoodnoiseError(
             Code.INVALID_INPUT, f"{source}: origin.files and origin.file_sha256 differ in length"
+        )
+
+
+def _check_text(text: TextInput, source: str) -> None:
+    if text.channels not in get_args(Channels):
+        raise GoodnoiseError(
+            Code.INVALID_INPUT,
+            f"{source}: text.channels is {text.channels!r}, expected one of {', '.join(get_args(Channels))}",
+        )
+    if text.height < 1 or text.width < 0 or text.blank < 0:
+        raise GoodnoiseError(
+            Code.INVALID_INPUT,
+            f"{source}: text.height, width and blank are {text.height}, {text.width}, {text.blank}; expected "
+            "1 or more, and 0 or more",
         )

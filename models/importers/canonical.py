@@ -80,7 +80,7 @@ def _append_unit_length(net: Net) -> None:
 
 def serialise(net: Net, card: Card) -> bytes:
     """The net as ONNX bytes with the zoo's names for input and output."""
-    _rename(net)
+    net.rename("face", "embedding")
     side = card.size
     graph = helper.make_graph(
         net.nodes,
@@ -96,23 +96,6 @@ def serialise(net: Net, card: Card) -> bytes:
         producer_name="goodnoise",
     )
     return bytes(model.SerializeToString(deterministic=True))
-
-
-def _rename(net: Net) -> None:
-    # Short names in order of execution: origins' names carry nothing and take space in every bundle.
-    names = {net.input: "face", net.output: "embedding", "": ""}
-    for node in net.nodes:
-        for name in (*node.input, *node.output):
-            names.setdefault(name, f"{'w' if name in net.weights else 'v'}{len(names)}")
-    for index, node in enumerate(net.nodes):
-        renamed = [names[name] for name in node.input], [names[name] for name in node.output]
-        del node.input[:], node.output[:]
-        node.input.extend(renamed[0])
-        node.output.extend(renamed[1])
-        node.name = f"{node.op_type.lower()}_{index}"
-        node.doc_string = ""
-    net.weights = {names[name]: value for name, value in net.weights.items()}
-    net.input, net.output = "face", "embedding"
 
 
 def _check(content: bytes, card: Card) -> None:

@@ -106,6 +106,23 @@ class Net:
         self.nodes = kept[::-1]
         self.weights = {name: value for name, value in self.weights.items() if name in needed}
 
+    def rename(self, first: str, last: str) -> None:
+        """Call the input `first`, the output `last`, and everything between by short names."""
+        # In order of execution: origins' names carry nothing and take space in every bundle.
+        names = {self.input: first, self.output: last, "": ""}
+        for node in self.nodes:
+            for name in (*node.input, *node.output):
+                names.setdefault(name, f"{'w' if name in self.weights else 'v'}{len(names)}")
+        for index, node in enumerate(self.nodes):
+            renamed = [names[name] for name in node.input], [names[name] for name in node.output]
+            del node.input[:], node.output[:]
+            node.input.extend(renamed[0])
+            node.output.extend(renamed[1])
+            node.name = f"{node.op_type.lower()}_{index}"
+            node.doc_string = ""
+        self.weights = {names[name]: value for name, value in self.weights.items()}
+        self.input, self.output = first, last
+
     def initializers(self) -> list[onnx.TensorProto]:
         """The weights as ONNX tensors, in order of first use."""
         order = dict.fromkeys(name for node in self.nodes for name in node.input if name in self.weights)

@@ -10,7 +10,7 @@ from models.importers.net import Net
 from models.importers.passes import fold_constants
 from shared.errors import Code, GoodnoiseError
 
-__all__ = ["float_detector", "read_onnx"]
+__all__ = ["float_detector", "metadata_of", "read_onnx"]
 
 MIN_OPSET, MAX_OPSET = 7, 24
 
@@ -26,6 +26,11 @@ def read_onnx(content: bytes, *, source: str) -> tuple[Net, int]:
         model, opset = version_converter.convert_version(model, OPSET), OPSET
     net = _net(model, source)
     return net, opset
+
+
+def metadata_of(content: bytes) -> dict[str, str]:
+    """The file's metadata entries."""
+    return {item.key: item.value for item in onnx.load_from_string(content).metadata_props}
 
 
 def _load(content: bytes, source: str) -> tuple[onnx.ModelProto, int]:

@@ -12,10 +12,12 @@ from models.importers.net import Array, Net, attributes
 __all__ = [
     "any_batch_size",
     "drop_identities",
+    "explicit_pads",
     "fold_batch_norm",
     "fold_constants",
     "fuse_prelu",
     "merge_leading_affine",
+    "share_numbers",
 ]
 
 _HANDS_THROUGH = {"Identity", "Dropout"}
@@ -85,6 +87,23 @@ def drop_identities(net: Net) -> None:
     """Remove nodes that do nothing at inference."""
     for node in [node for node in net.nodes if node.op_type in _HANDS_THROUGH]:
         net.bypass(node)
+
+
+def explicit_pads(net: Net) -> None:
+    """Write out automatic pads where they do not depend on the image's size: at a stride of 1."""
+    for node in net.nodes:
+        values = attributes(node)
+        automatic = values.get("auto_pad", b"NOTSET").decode()
+        if automatic not in ("SAME_UPPER", "SAME_LOWER") or set(values.get("strides", [1])) != {1}:
+            continue
+        kernel = values.get("kernel_shape") or net.weights[node.input[1]].shape[2:]
+        dilations = values.get("dilations", [1] * len(kernel))
+        totals = [(size - 1) * dilation for size, dilation in zip(kernel, dilations, strict=True)]
+        small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
+        pads = small + large if automatic == "SAME_UPPER" else large + small
+        kept = [item for item in node.attribute if item.name not in ("auto_pad", "pads")]
+        del node.attribute[:]
+        node.attribute.extend([*kept, helper.make_attribute("pads", pads)])
 
 
 def fold_batch_norm(net: Net) -> None:
@@ -197,6 +216,16 @@ def any_batch_size(net: Net) -> None:
         else:
             # 0 copies the input's own size.
             node.input[1] = net.weight(np.concatenate([[0], shape[1:]]).astype(np.int64), "shape")
+
+
+def share_numbers(net: Net) -> None:
+    """Let nodes read one weight where several are the same single number."""
+    first: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+    for node in net.nodes:
+        for place, name in enumerate(node.input):
+            value = net.weights.get(name)
+            if value is not None and value.size == 1:
+                node.input[place] = first.setdefault((value.dtype.str, value.shape, value.tobytes()), name)
 
 
 def merge_leading_affine(net: Net) -> None:

@@ -96,8 +96,8 @@ def test_the_card_counts_the_weights(zoo: Path, name: str) -> None:
     model = onnx.load_from_string(Store(zoo).read(card))
     floats = [item for item in model.graph.initializer if item.data_type == onnx.TensorProto.FLOAT]
     stored = sum(int(np.prod(item.dims)) for item in floats)
-    # Besides the weights: preprocessing, the length's epsilon, scales of resizing.
-    assert 0 <= stored - card.parameters <= 8
+    # Besides the weights: preprocessing, epsilons, scales of resizing, the numbers of a spelled-out GELU.
+    assert 0 <= stored - card.parameters <= 12
 
 
 def test_mobilefacenet_512_agrees_with_its_own_file(

@@ -18,10 +18,12 @@ def card() -> Card:
 def test_the_zoo_has_its_networks_and_each_says_where_it_comes_from() -> None:
     cards = zoo_cards()
     assert sorted(cards) == [
+        "captcha-whisperer",
         "dlib-resnet",
         "facemesh",
         "mobilefacenet-192",
         "mobilefacenet-512",
+        "ppocr-v6-rec",
         "sface",
         "sface-student",
         "yunet",

@@ -62,6 +62,7 @@ CASES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("Expand", [ints(3, 2, 4, 9, 7)], {}),
     ("Gather", [ints(2, 0, -1)], {"axis": 1}),
     ("Gather", [np.array(-2, np.int64)], {"axis": 3}),
+    ("Gather", [np.array([[1, 0], [0, 1]], np.int64)], {}),
     ("MatMul", [normal(7, 5)], {}),
     ("Pad", [ints(0, 0, 1, 2, 0, 3, 0, 1)], {}),
     ("Pad", [ints(1, 2, 3, 0), np.array(1.5, np.float32), ints(2, 3)], {}),
@@ -122,6 +123,7 @@ def test_an_operator_agrees_with_onnx_runtime(
 
 
 def test_operators_with_more_than_one_tensor_in_or_out_agree() -> None:
+    halves = np.array([0.5], np.float32)
     nodes = [
         helper.make_node("Split", ["x"], ["a", "b"], axis=1, num_outputs=2),
         helper.make_node("Shape", ["a"], ["shape"]),
@@ -131,7 +133,11 @@ def test_operators_with_more_than_one_tensor_in_or_out_agree() -> None:
         helper.make_node("Unsqueeze", ["w", "one"], ["u"]),
         helper.make_node("Squeeze", ["u", "one"], ["s"]),
         helper.make_node("Flatten", ["s"], ["f"]),
-        helper.make_node("Gemm", ["f", "weight", "bias"], ["y"], alpha=0.5, beta=2.0, transB=1),
+        helper.make_node("Gemm", ["f", "weight", "bias"], ["g"], alpha=0.5, beta=2.0, transB=1),
+        helper.make_node("Shape", ["g"], ["wanted"]),
+        helper.make_node("ConstantOfShape", ["wanted"], ["half"], value=numpy_helper.from_array(halves)),
+        helper.make_node("ConstantOfShape", ["wanted"], ["zero"]),
+        helper.make_node("Sum", ["g", "half", "zero"], ["y"]),
     ]
     constants = {"one": ints(1), "weight": normal(3, 126), "bias": normal(3)}
     result, expected = both(model(nodes, constants), normal(*SHAPE))
@@ -139,7 +145,7 @@ def test_operators_with_more_than_one_tensor_in_or_out_agree() -> None:
 
 
 def test_every_operator_of_the_table_is_tested() -> None:
-    here = {case[0] for case in CASES} | {"Split", "Shape", "Where", "Squeeze", "Gemm"}
+    here = {case[0] for case in CASES} | {"Split", "Shape", "Where", "Squeeze", "Gemm", "ConstantOfShape"}
     # Gelu joined ONNX in opset 20; it is checked against its definition.
     assert set(OPERATORS) - here == {"Gelu"}
     x = torch.linspace(-3, 3, 31)

@@ -1,0 +1,88 @@
+"""Readers of the zoo as torch modules with gradients, in the classes of an alphabet."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.store import Store
+from models.text.networks import TextOutput
+from models.text.reading import stored_reader
+from models.text.vocabulary import Classes, characters_in, fitting, greedy
+from models.torch_graph import TorchGraph
+from models.torch_oracle import frozen
+from shared.cards import TextInput
+
+__all__ = ["TextNet", "load_text_net"]
+
+
+class TextNet(nn.Module):
+    """A reader of the zoo that takes any image and speaks of an alphabet.
+
+    It is called like the readers of `models.text.networks`, gives their `columns`, and has one class more,
+    the last: characters outside the alphabet.
+
+    Args:
+        network: images N 1 H' W' of its own size to log-probabilities N T C' of its own classes.
+        text: what it takes.
+        classes: of the alphabet.
+    """
+
+    def __init__(self, network: nn.Module, text: TextInput, classes: Classes) -> None:
+        super().__init__()
+        self.network, self.text, self.classes = network, text, classes
+        for place, members in enumerate(_members(classes)):
+            self.register_buffer(f"_class_{place}", members, persistent=False)
+
+    def forward(self, images: Tensor) -> TextOutput:
+        """Images N 1 H W, grey in [0,1], of any size, to `columns`."""
+        return TextOutput(columns=self.log_probs(images))
+
+    def log_probs(self, images: Tensor) -> Tensor:
+        """Log-probabilities N T C for CTC of images N 1 H W, grey in [0,1], of any size.
+
+        Class 0 is blank, 1 + i character i of the alphabet in either case, the last any other character.
+
+        Raises:
+            ValueError: when the images are not grey.
+        """
+        if images.ndim != 4 or images.shape[1] != 1:
+            raise ValueError(f"images have shape {tuple(images.shape)}, expected N 1 H W")
+        matrices = fitting(images.shape[2], images.shape[3], self.text)
+        rows, columns = (torch.from_numpy(matrix).to(images) for matrix in matrices)
+        own = self.network(rows @ images @ columns.T)
+        merged = [own[..., members].logsumexp(dim=-1) for members in self._members()]
+        return torch.stack(merged, dim=-1)
+
+    def _members(self) -> list[Tensor]:
+        return [self.get_buffer(f"_class_{place}") for place in range(self.classes.count)]
+
+    def decode(self, log_probs: Tensor) -> list[str]:
+        """The greedy reading of log-probabilities N T C, '?' for characters outside the alphabet."""
+        best = log_probs.detach().argmax(dim=-1).cpu().numpy()
+        return [self.classes.text(path) for path in greedy(best, blank=0)]
+
+
+def _members(classes: Classes) -> list[Tensor]:
+    targets = torch.from_numpy(classes.targets)
+    return [torch.nonzero(targets == place).reshape(-1) for place in range(classes.count)]
+
+
+def load_text_net(name: str, alphabet: str, store: Store | None = None) -> TextNet:
+    """A reader of the zoo in evaluation mode, without gradients for its weights.
+
+    Args:
+        name: a card of kind 'text'.
+        alphabet: characters, in the order of classes 1 and up.
+        store: where it lies; the user's own folder by default.
+
+    Raises:
+        GoodnoiseError: NOT_FOUND for an unknown name, INVALID_INPUT for what is no reader, PRECONDITION for
+            one that was not fetched, CORRUPT for a file that does not say what its classes are.
+        ValueError: when the alphabet has characters that the reader does not know.
+    """
+    _, text, content = stored_reader(name, store)
+    classes = Classes(characters_in(content, source=f"{name}.onnx"), alphabet)
+    net = TextNet(TorchGraph(content), text, classes)
+    frozen(net)
+    return net
