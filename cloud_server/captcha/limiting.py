@@ -22,6 +22,7 @@ from cloud_server.captcha.counting import MemoryCounts
 from cloud_server.captcha.keys import Keys
 from cloud_server.captcha.settings import LimitSettings, Rates
 from cloud_server.captcha.state.opening import is_redis
+from cloud_server.captcha.state.redislink import connections
 from shared.errors import Code, GoodnoiseError
 from shared.wire.status import RETRY_AFTER
 
@@ -181,15 +182,14 @@ def open_limits(
 
 
 def _redis(url: str) -> Storage:
-    address = "async+" + (url.replace("unix://", "redis+unix://", 1) if url.startswith("unix://") else url)
-    try:
-        return RedisStorage(
-            address, wrap_exceptions=True, implementation="redispy", key_prefix="goodnoise:limits"
-        )
-    except ValueError as error:
-        # The address may hold a password, so neither it nor the library's words are repeated.
-        message = "the address of Redis cannot be read: expected redis://HOST:PORT/DB"
-        raise GoodnoiseError(Code.INVALID_INPUT, message) from error
+    # A pool of ours: the library's own reading of addresses knows fewer of them than the client's.
+    return RedisStorage(
+        "async+redis://",
+        wrap_exceptions=True,
+        implementation="redispy",
+        key_prefix="{goodnoise}:limits",
+        connection_pool=connections(url),  # type: ignore[arg-type]
+    )
 
 
 def _items(rates: Rates) -> Mapping[str, RateLimitItem]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from typing import TypeVar
 
 from cloud_server.captcha.state.records import Site
 from cloud_server.captcha.state.store import Store
@@ -16,6 +18,7 @@ from shared.errors import Code, GoodnoiseError
 
 __all__ = ["SiteBook", "Sites", "allows", "checked_hostnames", "hash_secret", "is_site_key"]
 
+T = TypeVar("T", str, bytes)
 _SECRET = "gn_secret_"  # noqa: S105 - how secrets begin
 _KEY = re.compile(r"gn_site_[A-Za-z0-9_-]{22}")
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -63,14 +66,11 @@ class Sites:
         self._seconds = seconds
         self._clock = clock
         self._known: dict[str | bytes, tuple[float, Site]] = {}
+        self._loading: dict[str | bytes, asyncio.Future[Site | None]] = {}
 
     async def of_key(self, key: str) -> Site | None:
         """The site of a public key, unless it is disabled."""
-        if not is_site_key(key):
-            return None
-        site = self._remembered(key)
-        if site is None and (site := await self._store.site_get(key)) is not None:
-            self._remember(key, site)
+        site = await self._find(key, self._store.site_get) if is_site_key(key) else None
         return None if site is None or site.disabled else site
 
     async def of_secret(self, secret: str) -> Site | None:
@@ -78,17 +78,27 @@ class Sites:
         if not secret.startswith(_SECRET) or not secret.isascii():
             return None
         digest = hash_secret(secret)
-        site = self._remembered(digest)
-        if site is None and (site := await self._store.site_of_secret(digest)) is not None:
-            self._remember(digest, site)
+        site = await self._find(digest, self._store.site_of_secret)
+        if site is None or site.disabled:
+            return None
         # The store found it by its hash. That the hash is the site's is proven here, in constant time.
-        known = () if site is None else site.secrets
-        found = [hmac.compare_digest(digest, each) for each in known]
-        return None if site is None or site.disabled or not any(found) else site
+        found = [hmac.compare_digest(digest, each) for each in site.secrets]
+        return site if any(found) else None
 
-    def _remembered(self, key: str | bytes) -> Site | None:
+    async def _find(self, key: T, load: Callable[[T], Awaitable[Site | None]]) -> Site | None:
         until, site = self._known.get(key, (0.0, None))
-        return site if self._clock() < until else None
+        if self._clock() < until:
+            return site
+        # Of callers that come at once one asks, and the others wait with it.
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = asyncio.ensure_future(load(key))
+            self._loading[key] = loading
+            loading.add_done_callback(lambda _: self._loading.pop(key, None))
+        site = await asyncio.shield(loading)
+        if site is not None:
+            self._remember(key, site)
+        return site
 
     def _remember(self, key: str | bytes, site: Site) -> None:
         if len(self._known) >= _MOST_REMEMBERED:

@@ -23,7 +23,7 @@ from cloud_server.captcha.state.records import (
     site_to_json,
 )
 from cloud_server.captcha.state.redisbatch import Word
-from cloud_server.captcha.state.redislink import IMAGES, POOL, PREFIX, RedisLink, reached
+from cloud_server.captcha.state.redislink import IMAGES, POOL, PREFIX, RedisLink
 
 __all__ = ["RedisStore"]
 
@@ -61,14 +61,12 @@ class RedisStore:
     async def pool_depth(self) -> int:
         """Images that wait."""
         await self._link.settled()
-        with reached():
-            return int(await self._link.client.zcard(POOL))
+        return int(await self._link.send("ZCARD", POOL))
 
     async def pool_drop(self, *, keep: str) -> int:
         """Remove the images that wait and have another style than `keep`; how many there were."""
         await self._link.settled()
-        with reached():
-            numbers = await self._link.client.zrange(POOL, 0, -1)
+        numbers = await self._link.send("ZRANGE", POOL, 0, -1)
         dropped = 0
         for begin in range(0, len(numbers), _LOOKED_AT):
             fields = [IMAGES, keep, *numbers[begin : begin + _LOOKED_AT]]
@@ -128,21 +126,18 @@ class RedisStore:
 
     async def site_get(self, key: str) -> Site | None:
         """The site of a public key."""
-        with reached():
-            found = await self._link.client.hget(_SITES, key)
-        return None if found is None else site_from_json(_bytes(found))
+        found = await self._link.send("HGET", _SITES, key)
+        return None if found is None else site_from_json(found)
 
     async def site_of_secret(self, secret: bytes) -> Site | None:
         """The site that has a secret with this SHA-256."""
-        with reached():
-            key = await self._link.client.hget(_SECRETS, secret)
-        return None if key is None else await self.site_get(_bytes(key).decode())
+        key = await self._link.send("HGET", _SECRETS, secret)
+        return None if key is None else await self.site_get(key.decode())
 
     async def site_list(self) -> tuple[Site, ...]:
         """All sites, by age."""
-        with reached():
-            found = await self._link.client.hvals(_SITES)
-        sites = (site_from_json(_bytes(content)) for content in found)
+        found = await self._link.send("HVALS", _SITES)
+        sites = (site_from_json(content) for content in found)
         return tuple(sorted(sites, key=lambda site: (site.created, site.key)))
 
     async def site_remove(self, key: str) -> bool:
@@ -151,14 +146,12 @@ class RedisStore:
 
     async def report_put(self, content: bytes) -> None:
         """Keep the last report, JSON."""
-        with reached():
-            await self._link.client.set(_REPORT, content)
+        await self._link.send("SET", _REPORT, content)
 
     async def report_get(self) -> bytes | None:
         """The last report."""
-        with reached():
-            found = await self._link.client.get(_REPORT)
-        return None if found is None else _bytes(found)
+        found: bytes | None = await self._link.send("GET", _REPORT)
+        return found
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -178,8 +171,3 @@ def _challenge(key: bytes, found: Sequence[bytes | None]) -> Challenge:
 def _lasting(expires: float, now: float) -> int:
     """Milliseconds that Redis keeps a record."""
     return max(0, round(1000 * (expires - now))) + _GRACE_MS
-
-
-def _bytes(found: bytes | str) -> bytes:
-    """What Redis keeps; bytes, since the client is not told to decode."""
-    return found if isinstance(found, bytes) else found.encode()

@@ -20,7 +20,7 @@ from cloud_server.logs import log
 from shared.errors import Code, GoodnoiseError
 from shared.wire.status import RETRY_AFTER
 
-__all__ = ["IMAGES", "POOL", "PREFIX", "RedisLink", "reached"]
+__all__ = ["IMAGES", "POOL", "PREFIX", "RedisLink", "connections"]
 
 # In braces, so that a cluster keeps all of it on one node, where a script can reach it.
 PREFIX = "{goodnoise}:"
@@ -42,7 +42,7 @@ class RedisLink:
     """
 
     def __init__(self, url: str) -> None:
-        self.client = _client(url)
+        self.client = Redis.from_pool(connections(url))
         self._batches = RedisBatches(self.client)
         self._settling = asyncio.Lock()
         self._run = ""
@@ -64,7 +64,7 @@ class RedisLink:
         for _ in range(3):
             run = await self.settled()
             names = [*keys, *(f"{PREFIX}{run}:{name}" for name in passing)]
-            with reached():
+            with _reached():
                 try:
                     return await self._evaluate(script, names, [run, *fields])
                 except ResponseError as error:
@@ -73,12 +73,17 @@ class RedisLink:
             await self._forget(run)
         raise _unavailable("it restarts again and again")
 
+    async def send(self, *command: Word) -> Any:  # noqa: ANN401 - as above
+        """What Redis answers to a command on what outlives a restart; raises as `call`."""
+        with _reached():
+            return await self._batches.send(command)
+
     async def settled(self) -> str:
         """The server's run, after its pool was looked at; raises as `call`."""
         if not self._run:
             async with self._settling:
                 if not self._run:
-                    with reached():
+                    with _reached():
                         self._run = await self._settle()
         return self._run
 
@@ -129,7 +134,7 @@ class RedisLink:
 
 
 @contextlib.contextmanager
-def reached() -> Iterator[None]:
+def _reached() -> Iterator[None]:
     """Turns the library's errors into UNAVAILABLE, without their texts, which may hold arguments."""
     try:
         yield
@@ -137,9 +142,14 @@ def reached() -> Iterator[None]:
         raise _unavailable(type(error).__name__) from error
 
 
-def _client(url: str) -> Redis:
+def connections(url: str) -> BlockingConnectionPool:
+    """Connections to an address.
+
+    Raises:
+        GoodnoiseError: INVALID_INPUT, the address cannot be read.
+    """
     try:
-        pool = BlockingConnectionPool.from_url(
+        return BlockingConnectionPool.from_url(
             url,
             max_connections=_CONNECTIONS,
             timeout=_WAIT_SECONDS,
@@ -149,11 +159,10 @@ def _client(url: str) -> Redis:
             # done and whose answer was lost finds the token spent the second time: it fails closed.
             retry=Retry(NoBackoff(), 1),
         )
-    except ValueError as error:
-        # The address may hold a password.
+    except ValueError:
+        # The address may hold a password, and the library's words repeat it.
         message = "the address of Redis cannot be read: expected redis://HOST:PORT/DB"
-        raise GoodnoiseError(Code.INVALID_INPUT, message) from error
-    return Redis.from_pool(pool)
+        raise GoodnoiseError(Code.INVALID_INPUT, message) from None
 
 
 def _unavailable(reason: str) -> GoodnoiseError:
