@@ -129,15 +129,22 @@ class Server:
 
     def close(self) -> None:
         """End it, and let go of everything."""
+        self._run(self._hang_up())
         self._server.should_exit = True
-        self._server.force_exit = True  # browsers keep connections open
         self._serving.result(timeout=10)
+        self._run(self._hang_up())
         self._run(self._store.close())
         self._run(self._limits.close())
         self._run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _hang_up(self) -> None:
+        # Browsers keep connections open, and one that ends with TLS's farewell outlives the loop.
+        for connection in tuple(self._server.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
