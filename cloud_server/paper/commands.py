@@ -1,18 +1,16 @@
-"""`goodnoise-cloud paper`: the paper's face tables, made again on sets and recognisers at hand."""
+"""`goodnoise-cloud paper`: the paper's tables and figure 1, made again on what is at hand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from cloud_server.exits import EXIT_HELP, command_errors
+from cloud_server.paper.figure1.commands import figure1, figure1_study
+from cloud_server.paper.progress import progress_bar
 from shared.errors import Code, GoodnoiseError
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Make the paper's face tables again.", no_args_is_help=True)
+app = typer.Typer(help="Make the paper's tables and figure 1 again.", no_args_is_help=True)
 
 _INTERRUPTED = "interrupted; run it again to go on from there"
 
@@ -65,7 +63,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Of attacks, styles and the choic
 
 @app.callback()
 def options() -> None:
-    """Make the paper's face tables again."""
+    """Make the paper's tables and figure 1 again."""
 
 
 @app.command(epilog=EXIT_HELP)
@@ -159,7 +157,7 @@ def _make(
         faces=faces,
         out=given["out"],
     )
-    typer.echo(make_table(order, progress=_progress))
+    typer.echo(make_table(order, progress=progress_bar))
 
 
 def _data(given: list[str]) -> tuple[tuple[str, str], ...]:
@@ -174,9 +172,5 @@ def _data(given: list[str]) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(Path(path).resolve())) for name, _, path in parts)
 
 
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+app.command(epilog=EXIT_HELP)(figure1)
+app.command("figure1-study", epilog=EXIT_HELP)(figure1_study)

@@ -39,7 +39,7 @@ def figure(
         people: their curves by distortion, where a study was made.
     """
     drawn = _figure(13, 10.5)
-    top, bottom = drawn.subfigures(2, 1, height_ratios=(0.42, 0.58))
+    top, bottom = drawn.subfigures(2, 1, squeeze=False, height_ratios=(0.42, 0.58))[:, 0]
     left, right = top.subplots(1, 2)
     _examples(left, examples["fgsm"], "(a) FGSM steps on lstm-noise, by level")
     _examples(right, examples["gaussian"], "(b) Gaussian noise, by level")
@@ -48,7 +48,8 @@ def figure(
     _by_level(right, "(d) Gaussian noise", _curves(summary["units"]["gaussian"]))
     for axes, name in ((left, "fgsm"), (right, "gaussian")):
         if people and name in people:
-            _plot(axes, range(len(people[name])), people[name], "people (study)", "black", "-")
+            seen = [level for level, share in enumerate(people[name]) if share["value"] is not None]
+            _plot(axes, seen, [people[name][level] for level in seen], "people (study)", "black", "-")
     bottom.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8)
     return _png(drawn)
 
@@ -122,15 +123,19 @@ def _by_level(axes: Axes, title: str, curves: Mapping[str, Curve]) -> None:
 def _plot(axes: Axes, at: Sequence[float], shares: Curve, label: str, colour: str, line: str) -> None:
     values = [100 * share["value"] for share in shares]
     axes.plot(at, values, line, color=colour, label=label, marker="o", markersize=3, linewidth=1.3)
-    ends = [[100 * share[end] for share in shares] for end in ("low", "high")]
-    axes.fill_between(at, *ends, color=colour, alpha=0.12, linewidth=0)
+    low, high = ([100 * share[end] for share in shares] for end in ("low", "high"))
+    axes.fill_between(at, low, high, color=colour, alpha=0.12, linewidth=0)
 
 
 def _examples(axes: Axes, rows: Sequence[Levels], title: str) -> None:
     page = np.concatenate([strip(row) for row in rows], axis=0)
     axes.imshow(page, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     cell = SIDE + 2
-    axes.set_xticks([cell * (level + 0.5) for level in range(len(rows[0]))], range(len(rows[0])), fontsize=8)
+    axes.set_xticks(
+        [cell * (level + 0.5) for level in range(len(rows[0]))],
+        [str(level) for level in range(len(rows[0]))],
+        fontsize=8,
+    )
     axes.set_yticks([])
     axes.set_title(title, fontsize=10)
 

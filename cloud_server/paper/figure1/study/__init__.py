@@ -1,0 +1,1 @@
+"""The kit of the study with people: stimuli, page, key, analysis."""
