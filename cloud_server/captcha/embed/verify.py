@@ -187,6 +187,9 @@ def _post(address: str, fields: dict[str, str], timeout: float) -> bytes:
     try:
         with urllib.request.build_opener(_NoRedirects).open(request, timeout=timeout) as response:
             return _read_all(response, until)
+    except urllib.error.HTTPError as error:
+        with error:  # it is the open answer, too
+            raise Unverifiable(f"the CAPTCHA service answers with status {error.code}") from None
     except (OSError, http.client.HTTPException) as error:
         raise Unverifiable(f"the CAPTCHA service cannot be asked ({type(error).__name__})") from error
 
