@@ -90,6 +90,10 @@ class MemoryCounts(Storage, SlidingWindowCounterSupport, TimestampedSlidingWindo
         for each in self.sliding_window_keys(key, expiry, self._clock()):
             await self.clear(each)
 
+    def held(self) -> tuple[str, ...]:
+        """Keys of all counters."""
+        return tuple(self._counts)
+
     def __len__(self) -> int:
         return len(self._counts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import ipaddress
 import re
 import secrets
 import time
@@ -22,7 +23,7 @@ T = TypeVar("T", str, bytes)
 _SECRET = "gn_secret_"  # noqa: S105 - how secrets begin
 _KEY = re.compile(r"gn_site_[A-Za-z0-9_-]{22}")
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
-_HOSTNAME = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*|[0-9a-f:.]{{2,45}}")
+_HOSTNAME = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 _SECRETS = 2
 _MOST_NAME = 100
 _MOST_HOSTNAMES = 100
@@ -223,12 +224,20 @@ def _checked_hostname(text: str) -> str:
         name = name if name.isascii() else name.encode("idna").decode("ascii")
     except UnicodeError:
         name = ""
-    if len(name) > 253 or not _HOSTNAME.fullmatch(name):
+    if len(name) > 253 or not (_HOSTNAME.fullmatch(name) or _is_address(name)):
         raise GoodnoiseError(
             Code.INVALID_INPUT,
             f"hostname {text[:60]!r} is none: expected one without port, as www.example.org or *.example.org",
         )
     return name
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _checked_name(name: str) -> str:

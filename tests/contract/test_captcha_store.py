@@ -23,8 +23,8 @@ import pytest_asyncio
 import redis
 
 from cloud_server.captcha.desk import CaptchaDesk
-from cloud_server.captcha.limiting import open_limits
-from cloud_server.captcha.settings import CaptchaSettings, LimitSettings
+from cloud_server.captcha.limiting import Act, open_limits
+from cloud_server.captcha.settings import CaptchaSettings, LimitSettings, Rates
 from cloud_server.captcha.sites import SiteBook
 from cloud_server.captcha.state import Challenge, Pooled, Repeat, Sealed, Site, Store, open_store
 from cloud_server.captcha.state.sqlite import SqliteStore
@@ -448,6 +448,29 @@ def everything(url: str) -> bytes:
         return b"".join(each + (client.dump(each) or b"") for each in client.scan_iter())
 
 
+async def test_limits_hold_beside_either_store(store: Store, url: str) -> None:
+    rates = replace(LimitSettings.off(), issue=Rates(address="5/hour"), unsolved=Rates(address="3/hour"))
+    limits = open_limits(url, rates, key=bytes(32))
+    caller = limits.caller("192.0.2.7")
+    hits = [limits.caller_may(Act.ISSUE, caller) for _ in range(50)]
+    assert (await asyncio.gather(*hits, return_exceptions=True)).count(None) == 5
+    for _ in range(3):
+        async with limits.unsolved(caller):
+            pass
+    for _ in range(2):
+        with pytest.raises(GoodnoiseError) as caught:
+            async with limits.unsolved(caller):
+                pytest.fail("it was allowed")
+        assert 3000 < float(caught.value.details["retry_after_seconds"]) <= 3600
+    for _ in range(9):
+        await limits.solved(caller)
+    async with limits.unsolved(caller):
+        pass
+    assert [await limits.plays("c", seconds=60) for _ in range(2)] == [1, 2]
+    assert b"192.0.2" not in everything(url)
+    await limits.close()
+
+
 # SQLite alone
 
 
@@ -611,12 +634,20 @@ async def test_redis_that_is_away_is_unavailable_with_a_time_to_wait() -> None:
         store = open_store(server.url)
         await store.report_put(b"{}")
         server.kill()
-        for step in (store.report_get(), store.token_take(key("t"), now=NOW), store.pool_depth()):
+        limits = open_limits(server.url, key=bytes(32))
+        steps = (
+            store.report_get(),
+            store.token_take(key("t"), now=NOW),
+            store.pool_depth(),
+            limits.caller_may(Act.ISSUE, limits.caller("192.0.2.7")),
+        )
+        for step in steps:
             with pytest.raises(GoodnoiseError) as caught:
                 await step
             assert caught.value.code is Code.UNAVAILABLE
             assert float(caught.value.details["retry_after_seconds"]) > 0
         await store.close()
+        await limits.close()
 
 
 @pytest.mark.parametrize(
