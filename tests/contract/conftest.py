@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
+import ipaddress
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -19,6 +22,9 @@ from typing import Any, TypeVar
 import grpc.aio
 import hpack
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from tuf.api.metadata import Metadata, Root
 
 from cloud_server.bundles.signing.keys import KeyRing, load_keys
@@ -32,6 +38,13 @@ from cloud_server.bundles.signing.roles import (
     make_timestamp,
 )
 from cloud_server.bundles.store import PublishedBundles
+from cloud_server.captcha.settings import CaptchaSettings, LimitSettings
+from cloud_server.captcha.sites import SiteBook
+from cloud_server.captcha.state import Site
+from cloud_server.captcha.stock import Stock
+from cloud_server.captcha.types import Prepared
+from cloud_server.rpc.captcha.server import CaptchaServer, running_captcha
+from cloud_server.rpc.captcha.settings import ServeSettings
 from cloud_server.rpc.server import CloudServer, start_server
 from cloud_server.settings import Settings
 from edge_client.agent.server import Agent, AgentSettings, running_agent
@@ -445,3 +458,168 @@ def record() -> Iterator[Callable[..., RecordingProxy]]:
     yield start
     for proxy in started:
         proxy.close()
+
+
+# ---- a throw-away authority
+
+
+def _named(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+
+def _certificate(
+    subject: str,
+    public: ec.EllipticCurvePublicKey,
+    signer: ec.EllipticCurvePrivateKey,
+    extension: x509.ExtensionType,
+) -> bytes:
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(_named(subject))
+        .issuer_name(_named("throw-away"))
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+    )
+    return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _authority() -> tuple[ec.EllipticCurvePrivateKey, bytes]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    constraints = x509.BasicConstraints(ca=True, path_length=None)
+    return key, _certificate("throw-away", key.public_key(), key, constraints)
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ca.pem, cert.pem and key.pem for 127.0.0.1, and other.pem, an authority of nothing."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority, ca = _authority()
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "ca.pem").write_bytes(ca)
+    (folder / "cert.pem").write_bytes(_certificate("server", key.public_key(), authority, names))
+    (folder / "key.pem").write_bytes(private)
+    (folder / "other.pem").write_bytes(_authority()[1])
+    return folder
+
+
+# ---- the CAPTCHA
+
+
+@dataclass
+class Redis:
+    """A real Redis on a socket of its own, that can be killed and started again."""
+
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.folder}/redis.sock"
+
+    def start(self) -> None:
+        """Returns when it listens."""
+        program = shutil.which("redis-server")
+        if program is None:
+            pytest.skip("redis-server is not installed")
+        options = {"port": "0", "unixsocket": "redis.sock", "save": "", "appendonly": "no", "daemonize": "no"}
+        flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+        self.process = subprocess.Popen([program, *flags], cwd=self.folder, stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        while b"ready to accept connections" not in (line := self.process.stdout.readline().lower()):
+            assert line, "redis-server ended"
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    server = Redis(tmp_path_factory.mktemp("r"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@dataclass(frozen=True)
+class RunningCaptcha:
+    """A CAPTCHA service in this process, with one site."""
+
+    server: CaptchaServer
+    loop: Loop
+    site: Site
+    secret: str
+    token: str
+    key: bytes
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server.ports['grpc']}"
+
+    @property
+    def admin(self) -> str:
+        return f"127.0.0.1:{self.server.ports['admin']}"
+
+    @property
+    def bearer(self) -> tuple[tuple[str, str], ...]:
+        """Metadata of the site's server."""
+        return (("authorization", f"Bearer {self.secret}"),)
+
+    def fill(self, *answers: str) -> None:
+        """Puts images into the pool; each has its answer in its bytes, so that a test can read it."""
+        stock = Stock(self.server.store, key=self.key, style="test")
+        images = [Prepared(b"\x89PNG " + answer.encode(), answer) for answer in answers]
+        self.loop.run(stock.put(images))
+
+    def add_site(self, **settings: Any) -> tuple[Site, str]:
+        return self.loop.run(SiteBook(self.server.store).create(**settings))
+
+
+CAPTCHA_KEY = bytes(range(32))
+
+
+@pytest.fixture
+def start_captcha(server_loop: Loop, tmp_path: Path) -> Iterator[Callable[..., RunningCaptcha]]:
+    """Starts services: `start_captcha(state=None, captcha={}, limit=None, site={}, **serve_settings)`.
+
+    State is a file of SQLite in `tmp_path` unless named; there are no limits unless given.
+    """
+    started: list[Any] = []
+
+    def start(
+        state: str | None = None,
+        captcha: Mapping[str, Any] | None = None,
+        limit: LimitSettings | None = None,
+        site: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> RunningCaptcha:
+        chosen = {
+            "grpc": "127.0.0.1:0",
+            "admin": "127.0.0.1:0",
+            "admin_token_file": tmp_path / "admin-token",
+            "speech": False,
+            **settings,
+        }
+        serve = ServeSettings(state=state or f"sqlite:{tmp_path / 'state.sqlite'}", **chosen)
+        made = CaptchaSettings(**{"key": CAPTCHA_KEY, "work_bits": 4, **(captcha or {})})
+        life = running_captcha(serve, made, limit or LimitSettings.off())
+        server = server_loop.run(life.__aenter__())
+        started.append((life, server))
+        owner, secret = server_loop.run(SiteBook(server.store).create(**(site or {})))
+        file = chosen["admin_token_file"]
+        token = file.read_text().strip() if file is not None else ""
+        return RunningCaptcha(server, server_loop, owner, secret, token, CAPTCHA_KEY)
+
+    yield start
+    for life, server in started:
+        server_loop.run(server.stop(drain_seconds=0, grace_seconds=0))
+        server_loop.run(life.__aexit__(None, None, None))

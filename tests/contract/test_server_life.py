@@ -1,7 +1,5 @@
 """The server as an operator meets it: start, health, reflection, TLS, metrics, logs, settings, end."""
 
-import datetime
-import ipaddress
 import json
 import signal
 import subprocess
@@ -11,9 +9,6 @@ import urllib.request
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -37,54 +32,6 @@ def goodnoise_cloud(*arguments, **environment):
         timeout=60,
         env={"PATH": "/usr/bin", **environment},
     )
-
-
-# ---- a throw-away authority
-
-
-def _name(text):
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
-
-
-def _certificate(subject, issuer, public, signer, *extensions):
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(_name(subject))
-        .issuer_name(_name(issuer))
-        .public_key(public)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-    )
-    for extension in extensions:
-        builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-    return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-
-def _authority():
-    key = ec.generate_private_key(ec.SECP256R1())
-    constraints = x509.BasicConstraints(ca=True, path_length=None)
-    return key, _certificate("throw-away", "throw-away", key.public_key(), key, constraints)
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory):
-    """A folder with ca.pem, cert.pem and key.pem for 127.0.0.1, and other.pem, an authority of nothing."""
-    folder = tmp_path_factory.mktemp("tls")
-    authority, ca = _authority()
-    key = ec.generate_private_key(ec.SECP256R1())
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "ca.pem").write_bytes(ca)
-    (folder / "cert.pem").write_bytes(
-        _certificate("server", "throw-away", key.public_key(), authority, names)
-    )
-    (folder / "key.pem").write_bytes(private)
-    (folder / "other.pem").write_bytes(_authority()[1])
-    return folder
 
 
 @pytest.fixture

@@ -168,10 +168,12 @@ async def _speaker(settings: ServeSettings) -> Speaker | None:
     from cloud_server.captcha.audio import open_speaker
 
     try:
-        return await asyncio.to_thread(open_speaker)
+        speaker = await asyncio.to_thread(open_speaker)
     except GoodnoiseError as error:
         log("captcha.no_speech", level=logging.WARNING, reason=error.message)
         return None
+    speaker.prepare()  # in the background, so that the first who asks need not wait for recordings
+    return speaker
 
 
 def _web(settings: ServeSettings, captcha: CaptchaSettings) -> WebSettings:

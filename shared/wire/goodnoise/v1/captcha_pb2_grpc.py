@@ -158,6 +158,8 @@ class CaptchaAdminServiceStub(object):
     """CaptchaAdminService keeps sites, on the operators' own address: with mutual TLS, or on loopback with the metadata
     "authorization: Bearer TOKEN" and the content of the server's token file.
 
+    CaptchaService sees a change within two seconds, since its processes remember sites for so long.
+
     Every method: UNAUTHENTICATED: on loopback, the token is missing or wrong. INVALID_ARGUMENT, DEADLINE_EXCEEDED and
     UNAVAILABLE are those of CaptchaService.
     """
@@ -180,6 +182,8 @@ class CaptchaAdminServiceStub(object):
 class CaptchaAdminServiceServicer(object):
     """CaptchaAdminService keeps sites, on the operators' own address: with mutual TLS, or on loopback with the metadata
     "authorization: Bearer TOKEN" and the content of the server's token file.
+
+    CaptchaService sees a change within two seconds, since its processes remember sites for so long.
 
     Every method: UNAUTHENTICATED: on loopback, the token is missing or wrong. INVALID_ARGUMENT, DEADLINE_EXCEEDED and
     UNAVAILABLE are those of CaptchaService.
@@ -260,6 +264,8 @@ def add_CaptchaAdminServiceServicer_to_server(servicer, server):
 class CaptchaAdminService(object):
     """CaptchaAdminService keeps sites, on the operators' own address: with mutual TLS, or on loopback with the metadata
     "authorization: Bearer TOKEN" and the content of the server's token file.
+
+    CaptchaService sees a change within two seconds, since its processes remember sites for so long.
 
     Every method: UNAUTHENTICATED: on loopback, the token is missing or wrong. INVALID_ARGUMENT, DEADLINE_EXCEEDED and
     UNAVAILABLE are those of CaptchaService.
