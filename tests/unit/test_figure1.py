@@ -160,14 +160,10 @@ def test_the_observer_reads_plain_letters_and_no_pure_noise(letters: Letters, rn
 
 
 def test_stroke_contrast_falls_as_the_letter_fades(letters: Letters, start: np.ndarray) -> None:
-    everyone = np.arange(len(letters.labels))
+    covers = np.stack([cover(g, int(i)) for g, i in zip(letters.geometries, letters.labels, strict=True)])
     noise = start - letters.images
-    values = [
-        np.median(
-            stroke_contrast(to_levels(share * letters.images + (1 - share) * 0.5 + noise), letters, everyone)
-        )
-        for share in (1.0, 0.5, 0.1)
-    ]
+    shown = [to_levels(share * letters.images + (1 - share) * 0.5 + noise) for share in (1.0, 0.5, 0.1)]
+    values = [np.median(stroke_contrast(images, covers)) for images in shown]
     assert values[0] > values[1] > values[2]
 
 
@@ -261,7 +257,7 @@ def call(*words: str | Path) -> Result:
     return CliRunner().invoke(app, ["paper", *map(str, words)])
 
 
-SIZE = ("--train", "2", "--test", "5", "--updates", "3", "--levels", "2", "--no-public")
+SIZE = ("--train", "2", "--test", "3", "--updates", "3", "--levels", "1", "--no-public")
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +274,7 @@ def test_the_command_writes_numbers_words_and_pictures(made: Path) -> None:
     units = found["summary"]["units"]
     assert len(units) == 14
     for unit in units.values():
-        assert unit["rmse"][0] == 0 < unit["rmse"][1] < unit["rmse"][2]
+        assert unit["rmse"][0] == 0 < unit["rmse"][1]
         for shares in unit["read"].values():
             assert all(s["low"] <= s["value"] == s["right"] / s["asked"] <= s["high"] for s in shares)
     text = (made / "figure1.md").read_text()
@@ -297,10 +293,10 @@ def test_a_second_run_measures_nothing_and_says_the_same(made: Path) -> None:
 
 
 def test_a_kit_needs_an_image_of_a_letter_for_each_condition(tmp_path: Path) -> None:
-    size = ("--train", "1", "--test", "4", "--updates", "1", "--levels", "2", "--no-public")
+    size = ("--train", "1", "--test", "2", "--updates", "1", "--levels", "1", "--no-public")
     result = call("figure1", "--out", tmp_path, *size, "--participants", "1")
     assert result.exit_code == 2
-    assert "5 conditions" in result.output
+    assert "3 conditions" in result.output
 
 
 def test_people_are_drawn_into_the_figure(made: Path, tmp_path: Path) -> None:
@@ -316,5 +312,5 @@ def test_people_are_drawn_into_the_figure(made: Path, tmp_path: Path) -> None:
     drawn, plain = ((folder / "figure1.png").read_bytes() for folder in (tmp_path, made))
     assert drawn != plain
     found = json.loads((tmp_path / "people.json").read_text())
-    assert [share["value"] for share in found["curves"]["fgsm"]] == [1.0, 1.0, 1.0]
+    assert [share["value"] for share in found["curves"]["fgsm"]] == [1.0, 1.0]
     assert call("figure1-study", answers, *options[:4], "--results", tmp_path / "none").exit_code == 2

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from cloud_server.paper.figure1.distortions import fgsm, fgsm_once, gaussian, random_signs, rmse
-from cloud_server.paper.figure1.letters import Letters, make_letters, to_levels, with_noise
+from cloud_server.paper.figure1.letters import Letters, cover, make_letters, to_levels, with_noise
 from cloud_server.paper.figure1.networks import Recogniser
 from cloud_server.paper.figure1.proxies import Observer, stroke_contrast
 from cloud_server.paper.figure1.readers import Reader
@@ -67,12 +67,16 @@ class Bench:
     start: Floats = field(init=False)
     kept: npt.NDArray[np.intp] = field(init=False)
     _observer: Observer = field(init=False)
+    _covers: Floats = field(init=False)
 
     def __post_init__(self) -> None:
         self.original = with_noise(self.letters, self.protocol.noise, seed=self.protocol.seed)
         self.start = self.original.astype(np.float32) / np.float32(255)
         self.kept = self.letters.first(self.protocol.kept)
-        self._observer = Observer.of(tuple(self.letters.geometries[i] for i in self.kept))
+        geometries = tuple(self.letters.geometries[i] for i in self.kept)
+        labels = self.letters.labels[self.kept]
+        self._covers = np.stack([cover(g, int(label)) for g, label in zip(geometries, labels, strict=True)])
+        self._observer = Observer.of(geometries)
 
     def next_level(self, unit: Unit, now: Floats, level: int) -> Floats:
         """Images N 1 S S at a level, from those at the level before."""
@@ -99,7 +103,7 @@ class Bench:
             "rmse": float(rmse(images, self.original).mean()),
             "read": read,
             "observer": self._hits(self._observer.read(seen), self.kept),
-            "contrast": float(np.median(stroke_contrast(seen, self.letters, self.kept))),
+            "contrast": float(np.median(stroke_contrast(seen, self._covers))),
         }
 
     def _hits(self, answers: npt.NDArray[Any], chosen: npt.NDArray[np.intp] | None = None) -> list[int]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cloud_server.paper.figure1.letters import Geometry, Letters, cover
+from cloud_server.paper.figure1.letters import Geometry, cover
 from cloud_server.paper.figure1.settings import LETTERS, SIDE
 
 __all__ = ["Observer", "stroke_contrast"]
@@ -57,21 +57,18 @@ class Observer:
         return np.asarray(np.einsum("nci,ni->nc", self.templates, -_unit(np.stack(soft))).argmax(axis=1))
 
 
-def stroke_contrast(images: Levels, letters: Letters, chosen: npt.NDArray[np.intp]) -> Floats:
+def stroke_contrast(images: Levels, covers: Floats) -> Floats:
     """(mean background - mean ink) / deviation inside the glyph, of each image (N).
 
     Args:
         images: uint8 N 1 S S.
-        letters: the set they come from.
-        chosen: which of it they are (N).
+        covers: the share of each pixel that its letter covers, N S S.
     """
-    found = np.empty(len(chosen), np.float32)
-    for place, index in enumerate(chosen):
-        covered = cover(letters.geometries[index], int(letters.labels[index]))
+    found = np.empty(len(images), np.float32)
+    for index, (image, covered) in enumerate(zip(images[:, 0], covers, strict=True)):
         # Thin strokes cover no pixel by half: the darkest pixels are the glyph then.
-        ink = images[place, 0][covered > min(_INK, 0.8 * float(covered.max()))].astype(np.float64)
-        ground = images[place, 0][covered < _GROUND]
-        found[place] = (ground.mean() - ink.mean()) / max(float(ink.std()), 1.0)
+        ink = image[covered > min(_INK, 0.8 * float(covered.max()))].astype(np.float64)
+        found[index] = (image[covered < _GROUND].mean() - ink.mean()) / max(float(ink.std()), 1.0)
     return found
 
 

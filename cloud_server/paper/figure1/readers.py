@@ -91,7 +91,7 @@ class _Ddddocr:
     _network: object = None
 
     def read(self, images: Levels) -> list[str]:
-        import ddddocr  # type: ignore[import-untyped]
+        import ddddocr
 
         if self._network is None:
             self._network = ddddocr.DdddOcr(show_ad=False)
