@@ -56,14 +56,14 @@ def _faces(family: str, package: str, folder: str, licence: str, *files: str) ->
 
 _DEJAVU = "mpl-data/fonts/ttf/"
 FONTS = (
-    *_faces("Caladea", "font_caladea", "files/", "Apache-2.0", "Caladea-Bold.ttf", "Caladea-Regular.ttf"),
+    *_faces("Caladea", "font_caladea", "files/", "Apache-2.0", "Caladea-Bold.ttf"),
     *_faces(
         "DejaVu Sans",
         "matplotlib",
         _DEJAVU,
         "Bitstream Vera",
         "DejaVuSans-Bold.ttf",
-        "DejaVuSans-Oblique.ttf",
+        "DejaVuSans-BoldOblique.ttf",
     ),
     *_faces("DejaVu Sans Mono", "matplotlib", _DEJAVU, "Bitstream Vera", "DejaVuSansMono-Bold.ttf"),
     *_faces("DejaVu Serif", "matplotlib", _DEJAVU, "Bitstream Vera", "DejaVuSerif-Bold.ttf"),

@@ -38,17 +38,17 @@ class Style:
 
     fonts: tuple[Font, ...] = ()
     ground: Range = (170, 225)
-    contrast: Range = (60, 90)
+    contrast: Range = (40, 56)
     cap_height: Range = (27, 34)
-    rotation: float = 10.0
-    shear: float = 0.15
-    shift: float = 5.0
-    gap: Range = (2, 6)
-    grain: Range = (4, 8)
-    ink_grain: Range = (8, 14)
-    clouds: float = 12.0
-    wave: float = 1.5
-    arcs: int = 1
+    rotation: float = 8.0
+    shear: float = 0.12
+    shift: float = 4.0
+    gap: Range = (1, 6)
+    grain: Range = (2, 5)
+    ink_grain: Range = (5, 9)
+    clouds: float = 10.0
+    wave: float = 1.2
+    arcs: int = 0
     blur: Range = (0.4, 0.7)
 
 

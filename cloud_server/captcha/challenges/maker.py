@@ -1,0 +1,147 @@
+"""Making challenges: render, attack the readers in turn, keep strokes even, let the gate decide."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cloud_server.captcha.challenges.fonts import choose_fonts
+from cloud_server.captcha.challenges.gate import even_strokes, is_legible
+from cloud_server.captcha.challenges.oracle import Misread, other_texts
+from cloud_server.captcha.challenges.render import Style, draw_text, render
+from cloud_server.captcha.challenges.types import ALPHABET, Made, Plane, Rendered
+from models.text.readers import load_reader
+from shared.attack.attack import Attack, run
+from shared.attack.budgets import Linf
+from shared.attack.oracles import Alternating
+from shared.attack.transforms import Blur, Identity, OneOf, Resize
+
+__all__ = ["Maker", "Recipe", "load_maker"]
+
+# As many images are attacked at once: more gain nothing on one core.
+BATCH = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How challenges are made. Levels are of 8 bits.
+
+    Args:
+        style: how they look before the attack.
+        lengths: of texts, each as likely.
+        levels: how far any pixel may move.
+        ink_levels: how far a pixel within a stroke may move about its shift.
+        darker: levels by which strokes are darkened first, which pays for what the attack does in them.
+        readers: names of the readers attacked, one a step in turn.
+        attack: the settings of the loop.
+    """
+
+    style: Style = field(default_factory=Style)
+    lengths: tuple[int, ...] = (6,)
+    levels: int = 24
+    ink_levels: int = 12
+    darker: int = 10
+    readers: tuple[str, ...] = ("columns-hardened", "attention-hardened", "columns", "attention")
+    attack: Attack = field(
+        default_factory=lambda: Attack(
+            "captcha",
+            "arXiv 1710.06081, algorithm 1",
+            "MI, one reader and one preprocessing a step",
+            steps=8,
+            step_size=0.3,
+            decay=1.0,
+            transform=OneOf((Identity(), Blur(), Resize()), (0.5, 0.25, 0.25)),
+            random_start=0.5,
+        )
+    )
+
+
+class Maker:
+    """Makes challenges; the same seed gives the same ones on one machine.
+
+    Args:
+        recipe: how.
+        networks: the readers, in the order of the recipe.
+    """
+
+    def __init__(self, recipe: Recipe, networks: Sequence[nn.Module]) -> None:
+        self.recipe = recipe
+        self._networks = tuple(networks)
+
+    @property
+    def version(self) -> str:
+        """Changes with the recipe: images of another version are not issued beside these."""
+        return hashlib.sha256(repr(self.recipe).encode()).hexdigest()[:16]
+
+    def make(self, count: int, *, seed: int) -> list[Made]:
+        """So many challenges, those that the gate holds back included.
+
+        Args:
+            count: how many.
+            seed: of texts, looks and attack.
+        """
+        return list(islice(self.stream(seed=seed, batch=min(BATCH, count)), count))
+
+    def stream(self, *, seed: int, batch: int = BATCH) -> Iterator[Made]:
+        """Challenges without end."""
+        number = 0
+        while True:
+            rng = np.random.default_rng([seed, number])
+            rendered = [self._render(rng) for _ in range(batch)]
+            yield from self.attack(rendered, rng=rng)
+            number += 1
+
+    def attack(self, rendered: Sequence[Rendered], *, rng: np.random.Generator) -> list[Made]:
+        """Rendered images, attacked.
+
+        Args:
+            rendered: one batch.
+            rng: of targets and of everything random in the attack.
+        """
+        clean = _stack([item.image for item in rendered])
+        ink = _stack([item.ink for item in rendered])
+        recipe = self.recipe
+        dark = (clean - recipe.darker / 255 * ink).clamp(0, 1)
+        share = 1 - (1 - recipe.ink_levels / recipe.levels) * ink
+        # Ground pixels may use the whole budget; a stroke's have spent a part on being darker.
+        budget = Linf(recipe.levels, weight=share)
+        labels, targets = other_texts([item.text for item in rendered], rng=rng)
+        oracle = Alternating([Misread(network, labels, targets) for network in self._networks])
+        found = run(recipe.attack, oracle, dark, budget, seed=int(rng.integers(1 << 62)))
+        return [
+            self._made(item, image) for item, image in zip(rendered, found.images[:, 0].numpy(), strict=True)
+        ]
+
+    def _render(self, rng: np.random.Generator) -> Rendered:
+        return render(draw_text(rng, lengths=self.recipe.lengths), rng=rng, style=self.recipe.style)
+
+    def _made(self, rendered: Rendered, image: Plane) -> Made:
+        attacked = even_strokes(image, rendered, levels=self.recipe.levels)
+        return Made(rendered, attacked, is_legible(attacked, rendered))
+
+
+def load_maker(recipe: Recipe | None = None, *, deployment: int = 0) -> Maker:
+    """A maker with the project's readers.
+
+    Args:
+        recipe: how challenges are made; None for the default.
+        deployment: seed of the choice of fonts; each deployment has its own.
+
+    Raises:
+        GoodnoiseError: as of `load_reader` and `choose_fonts`.
+    """
+    recipe = recipe or Recipe()
+    if not recipe.style.fonts:
+        recipe = replace(recipe, style=replace(recipe.style, fonts=choose_fonts(deployment)))
+    torch.set_num_threads(1)
+    return Maker(recipe, [load_reader(name, ALPHABET) for name in recipe.readers])
+
+
+def _stack(planes: Sequence[Plane]) -> Tensor:
+    return torch.from_numpy(np.stack(planes)[:, None])
