@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +15,9 @@ from models.torch_oracle import frozen
 from shared.cards import TextInput
 
 __all__ = ["TextNet", "load_text_net"]
+
+# Added to a log-probability that shall not count. Not minus infinity, whose gradients are no numbers.
+_NONE = -1e9
 
 
 class TextNet(nn.Module):
@@ -31,8 +35,10 @@ class TextNet(nn.Module):
     def __init__(self, network: nn.Module, text: TextInput, classes: Classes) -> None:
         super().__init__()
         self.network, self.text, self.classes = network, text, classes
-        for place, members in enumerate(_members(classes)):
-            self.register_buffer(f"_class_{place}", members, persistent=False)
+        members, spare, known = _members(classes)
+        self.register_buffer("_members", members, persistent=False)
+        self.register_buffer("_spare", spare, persistent=False)
+        self.register_buffer("_known", known, persistent=False)
 
     def forward(self, images: Tensor) -> TextOutput:
         """Images N 1 H W, grey in [0,1], of any size, to `columns`."""
@@ -51,11 +57,11 @@ class TextNet(nn.Module):
         matrices = fitting(images.shape[2], images.shape[3], self.text)
         rows, columns = (torch.from_numpy(matrix).to(images) for matrix in matrices)
         own = self.network(rows @ images @ columns.T)
-        merged = [own[..., members].logsumexp(dim=-1) for members in self._members()]
-        return torch.stack(merged, dim=-1)
-
-    def _members(self) -> list[Tensor]:
-        return [self.get_buffer(f"_class_{place}") for place in range(self.classes.count)]
+        members, spare, known = (self.get_buffer(name) for name in ("_members", "_spare", "_known"))
+        named = (own[..., members] + spare).logsumexp(dim=-1)
+        # Thousands of classes: the rest is what is left when the named ones are pressed down, not picked.
+        other = (own + known).logsumexp(dim=-1, keepdim=True)
+        return torch.cat([named, other], dim=-1)
 
     def decode(self, log_probs: Tensor) -> list[str]:
         """The greedy reading of log-probabilities N T C, '?' for characters outside the alphabet."""
@@ -63,9 +69,18 @@ class TextNet(nn.Module):
         return [self.classes.text(path) for path in greedy(best, blank=0)]
 
 
-def _members(classes: Classes) -> list[Tensor]:
-    targets = torch.from_numpy(classes.targets)
-    return [torch.nonzero(targets == place).reshape(-1) for place in range(classes.count)]
+def _members(classes: Classes) -> tuple[Tensor, Tensor, Tensor]:
+    """Own classes of each named class, K M; what presses down where one has fewer, K M; and all named, C'."""
+    groups = [np.flatnonzero(classes.targets == place) for place in range(classes.count - 1)]
+    most = max(len(group) for group in groups)
+    members = np.stack([np.resize(group, most) for group in groups])
+    spare = np.stack([np.where(np.arange(most) < len(group), 0.0, _NONE) for group in groups])
+    known = np.where(classes.targets < classes.count - 1, _NONE, 0.0)
+    return (
+        torch.from_numpy(members),
+        torch.from_numpy(spare.astype(np.float32)),
+        torch.from_numpy(known.astype(np.float32)),
+    )
 
 
 def load_text_net(name: str, alphabet: str, store: Store | None = None) -> TextNet:

@@ -139,6 +139,24 @@ def test_mobilefacenet_192_agrees_with_its_tflite_file(
     np.testing.assert_allclose(embed(session(Store(zoo).read(card)), faces), expected, atol=5e-6)
 
 
+@pytest.mark.parametrize("name", [name for name, card in zoo_cards().items() if card.kind == "text"])
+def test_a_reader_agrees_with_its_own_file(
+    zoo: Path, origin_files: Callable[[Card], list[bytes]], name: str, rng: np.random.Generator
+) -> None:
+    card = load_card(name)
+    assert card.text is not None
+    smooth = cv2.resize(rng.random((8, 24), dtype=np.float32), (card.text.width or 192, card.text.height))
+    images = np.stack([smooth, rng.random(smooth.shape, dtype=np.float32)])[:, None]
+    running = ort.InferenceSession(origin_files(card)[0], quiet())
+    prepared = (255 * images.repeat(3, axis=1) - np.float32(card.mean[0])) * np.float32(card.scale)
+    raw = np.asarray(running.run(None, {running.get_inputs()[0].name: prepared})[0])
+    result = session(Store(zoo).read(card)).run(None, {"image": images})[0]
+    if card.text.time_first:
+        logits = raw.transpose(1, 0, 2).astype(np.float64)
+        raw = np.exp(logits - np.logaddexp.reduce(logits, axis=2, keepdims=True))
+    np.testing.assert_allclose(np.exp(result), raw, atol=2e-5)
+
+
 def test_dlib_resnet_agrees_with_face_api(zoo: Path) -> None:
     # golden/faceapi.cjs made the numbers with face-api's own runtime.
     golden = np.array(json.loads((Path(__file__).parent / "golden" / "faceapi.json").read_text()))
