@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import RedisStorage, Storage
+from limits.aio.storage import Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 
 from cloud_server.captcha.counting import MemoryCounts
 from cloud_server.captcha.keys import Keys
+from cloud_server.captcha.rediscounts import RedisCounts
 from cloud_server.captcha.settings import LimitSettings, Rates
 from cloud_server.captcha.state.opening import is_redis
-from cloud_server.captcha.state.redislink import connections
 from shared.errors import Code, GoodnoiseError
 from shared.wire.status import RETRY_AFTER
 
@@ -123,8 +123,8 @@ class Limits:
 
     async def close(self) -> None:
         """Let go of connections."""
-        if isinstance(self._storage, RedisStorage):
-            await self._storage.bridge.storage.aclose()  # type: ignore[attr-defined]
+        if isinstance(self._storage, RedisCounts):
+            await self._storage.close()
 
     async def _hit(self, act: Act, scope: str, name: str) -> None:
         item = self._rates[act].get(scope)
@@ -177,19 +177,8 @@ def open_limits(
     Raises:
         GoodnoiseError: INVALID_INPUT, the address is none.
     """
-    storage = _redis(url) if is_redis(url) else MemoryCounts(clock=clock)
+    storage = RedisCounts(url) if is_redis(url) else MemoryCounts(clock=clock)
     return Limits(storage, settings or LimitSettings(), Keys(key))
-
-
-def _redis(url: str) -> Storage:
-    # A pool of ours: the library's own reading of addresses knows fewer of them than the client's.
-    return RedisStorage(
-        "async+redis://",
-        wrap_exceptions=True,
-        implementation="redispy",
-        key_prefix="{goodnoise}:limits",
-        connection_pool=connections(url),  # type: ignore[arg-type]
-    )
 
 
 def _items(rates: Rates) -> Mapping[str, RateLimitItem]:
