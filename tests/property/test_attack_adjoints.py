@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from shared.attack.keys import Keys
 from shared.attack.transforms import (
     Affine,
+    Binarise,
     BlockShuffle,
     Blur,
     Chain,
@@ -21,6 +22,8 @@ from shared.attack.transforms import (
     Jitter,
     Jpeg,
     Maybe,
+    MeanFilter,
+    MedianFilter,
     Mirror,
     Noise,
     Pad,
@@ -40,6 +43,8 @@ LINEAR: dict[str, Transform] = {
     "blur": Blur(0.5, 3.0),
     "noise": Noise(1.0, 8.0),
     "mirror": Mirror(0.5),
+    "mean": MeanFilter(),
+    "mean of five": MeanFilter(5),
     "pad official": Pad("official", p=0.8),
     "pad transferattack": Pad("transferattack", p=0.8),
     "pad torchattacks": Pad("torchattacks", p=0.8),
@@ -52,6 +57,15 @@ LINEAR: dict[str, Transform] = {
     "jpeg at half chroma": Jpeg(50, 90, halve_chroma=1.0, rounding="none"),
     "maybe": Maybe(Resize(0.5, 0.9), 0.5),
     "chain": Chain((Maybe(Blur(), 0.5), Resize(), Warp(TILTED, 14))),
+}
+
+OTHERS: dict[str, Transform] = {
+    "jpeg": Jpeg(60, 60),
+    "jpeg survivors": Jpeg(30, 30, rounding="survivors"),
+    "median": MedianFilter(),
+    "median of five": MedianFilter(5),
+    "binarise": Binarise(),
+    "binarise at a level": Binarise(0.5, softness=30.0),
 }
 
 
@@ -85,10 +99,9 @@ def test_the_adjoint_is_exact(name: str, seed: int, side: int, count: int) -> No
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("name", [*LINEAR, "jpeg", "jpeg survivors"])
+@pytest.mark.parametrize("name", [*LINEAR, *OTHERS])
 def test_torch_computes_the_same(name: str) -> None:
-    extra = {"jpeg": Jpeg(60, 60), "jpeg survivors": Jpeg(30, 30, rounding="survivors")}
-    transform = LINEAR.get(name) or extra[name]
+    transform = LINEAR.get(name) or OTHERS[name]
     rng = np.random.default_rng(5)
     x = _quiet(rng, (2, 3, 27, 27))
     params = transform.draw(Keys(3, (8, 9)), x.shape)
@@ -138,6 +151,35 @@ def test_jpeg_without_rounding_agrees_with_finite_differences(side: int) -> None
         way = rng.standard_normal(x.shape)
         rise = _smooth_loss(jpeg, x + step * way, params, y) - _smooth_loss(jpeg, x - step * way, params, y)
         assert rise / (2 * step) == pytest.approx(_inner(gradient, way), rel=2e-3, abs=1e-2)
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 2**32), size=st.sampled_from([1, 3, 5]), side=st.integers(2, 19))
+def test_the_median_s_adjoint_is_exact_as_long_as_the_same_pixels_are_medians(
+    seed: int, size: int, side: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    # All values differ by more than the change, so that their order stays.
+    x = (rng.permutation(2 * 2 * side * (side + 3)) / 1000).reshape(2, 2, side, side + 3)
+    change, y = rng.uniform(-4e-4, 4e-4, x.shape), rng.standard_normal(x.shape)
+    median, keys = MedianFilter(size), Keys(seed, (0, 1))
+    params = median.draw(keys, x.shape)
+    rise = _inner(median.apply(x + change, params) - median.apply(x, params), y)
+    assert rise == pytest.approx(_inner(change, median.adjoint(y, x, params)), rel=1e-9, abs=1e-12)
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 2**32), softness=st.floats(2.0, 60.0))
+def test_black_or_white_goes_back_as_a_sigmoid_does(seed: int, softness: float) -> None:
+    rng = np.random.default_rng(seed)
+    x, y = rng.random((2, 1, 6, 7)), rng.standard_normal((2, 1, 6, 7))
+    transform, step = Binarise(0.4, softness=softness), 1e-6
+
+    def stand_in(images: Any) -> Any:
+        return 1 / (1 + np.exp(-(images - 0.4) * 255 / softness))
+
+    slope = y * (stand_in(x + step) - stand_in(x - step)) / (2 * step)
+    np.testing.assert_allclose(transform.adjoint(y, x, None), slope, rtol=1e-4, atol=1e-5)
 
 
 def test_survivors_keep_the_budget_out_of_frequencies_that_the_file_drops() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -13,12 +14,15 @@ from PIL import Image
 from shared.attack.keys import Keys
 from shared.attack.transforms import (
     Affine,
+    Binarise,
     BlockShuffle,
     Blur,
     Chain,
     Jitter,
     Jpeg,
     Maybe,
+    MeanFilter,
+    MedianFilter,
     Mirror,
     Noise,
     Pad,
@@ -41,6 +45,51 @@ def _smooth_photo(rng: np.random.Generator, height: int, width: int) -> npt.NDAr
 
 def _batch(photo: npt.NDArray[np.uint8]) -> Images:
     return photo.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_filters_agree_with_opencv(rng: np.random.Generator, size: int) -> None:
+    photo = _smooth_photo(rng, 31, 44)
+    median, mean = MedianFilter(size), MeanFilter(size)
+    batch = _batch(photo)
+    ours = median.apply(batch, median.draw(KEYS, batch.shape))
+    np.testing.assert_allclose(ours, _batch(cv2.medianBlur(photo, size)), atol=1e-6)
+    ours = mean.apply(batch, mean.draw(KEYS, batch.shape))
+    theirs = cv2.blur(batch[0].transpose(1, 2, 0), (size, size), borderType=cv2.BORDER_REPLICATE)
+    np.testing.assert_allclose(ours[0].transpose(1, 2, 0), theirs, atol=1e-6)
+
+
+def test_black_or_white_agrees_with_opencv(rng: np.random.Generator) -> None:
+    photo = _smooth_photo(rng, 31, 44)
+    otsu = Binarise()
+    ours = otsu.apply(_batch(photo), otsu.draw(KEYS, (1, 3, 31, 44)))
+    for channel in range(3):
+        plane = np.ascontiguousarray(photo[:, :, channel])
+        _, theirs = cv2.threshold(plane, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+        np.testing.assert_array_equal(ours[0, channel], theirs)
+    fixed = Binarise(100.5 / 255).apply(_batch(photo), None)
+    np.testing.assert_array_equal(fixed[0].transpose(1, 2, 0), photo > 100)
+
+
+def test_one_shade_has_a_threshold() -> None:
+    flat = np.full((1, 1, 4, 4), 0.5, np.float32)
+    assert np.isin(Binarise().apply(flat, None), [0, 1]).all()
+    assert np.isfinite(Binarise(softness=0.01).adjoint(flat, flat, None)).all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: MedianFilter(2),
+        lambda: MeanFilter(4),
+        lambda: MeanFilter(0),
+        lambda: Binarise(1.5),
+        lambda: Binarise(softness=0.0),
+    ],
+)
+def test_settings_of_filters_are_checked(make: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match=r"(Filter|Binarise): expected"):
+        make()
 
 
 @pytest.mark.torch

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Matrix", "area", "bilinear", "gaussian", "nearest"]
+__all__ = ["Matrix", "area", "bilinear", "box", "gaussian", "nearest"]
 
 Matrix = npt.NDArray[np.float32]
 
@@ -39,6 +39,15 @@ def area(out: int, length: int) -> Matrix:
     cells = _cells(start[:, 0], int(np.ceil(step)) + 1)
     share = np.minimum(start + step, cells + 1) - np.maximum(start, cells)
     return _banded(cells, np.maximum(0.0, share), length)
+
+
+def box(length: int, size: int) -> Matrix:
+    """The mean of `size` pixels around each, an odd number; beyond the edges the outermost is repeated."""
+    reach = size // 2
+    matrix = np.zeros((length, length), dtype=np.float32)
+    for offset in range(-reach, reach + 1):
+        np.add.at(matrix, (np.arange(length), np.clip(np.arange(length) + offset, 0, length - 1)), 1.0 / size)
+    return matrix
 
 
 def gaussian(length: int, sigma: float) -> Matrix:

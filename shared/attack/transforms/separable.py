@@ -15,7 +15,7 @@ from shared.attack.transforms import matrices
 from shared.attack.transforms.base import Params, Shape
 from shared.attack.transforms.matrices import Matrix
 
-__all__ = ["Blur", "Geometry", "Pad", "PadConvention", "Resize", "Separable"]
+__all__ = ["Blur", "Geometry", "MeanFilter", "Pad", "PadConvention", "Resize", "Separable"]
 
 
 class Axes(NamedTuple):
@@ -117,6 +117,25 @@ class Blur(Separable):
         """A sigma an image."""
         sigmas = [keys.rng(i).uniform(self.low, self.high) for i in range(len(keys.ids))]
         return [_both(partial(matrices.gaussian, sigma=s), shape) for s in sigmas]
+
+
+@dataclass(frozen=True)
+class MeanFilter(Separable):
+    """The mean of each pixel's square neighbourhood, edges repeated (box blur). Linear; exact adjoint.
+
+    Args:
+        size: of the neighbourhood, in pixels, odd.
+    """
+
+    size: int = 3
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.size % 2 == 0:
+            raise ValueError(f"MeanFilter: expected an odd size of 1 or more, got {self.size}")
+
+    def draw(self, keys: Keys, shape: Shape) -> Params:
+        """The same matrices for each image; nothing is random."""
+        return [_both(partial(matrices.box, size=self.size), shape)] * len(keys.ids)
 
 
 PadConvention = Literal["official", "transferattack", "torchattacks"]
