@@ -13,7 +13,14 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from cloud_server.cli import app
-from cloud_server.paper.figure1.distortions import fgsm, fgsm_once, gaussian, random_signs, rmse
+from cloud_server.paper.figure1.distortions import (
+    fgsm,
+    fgsm_once,
+    gaussian,
+    gaussian_sum,
+    random_signs,
+    rmse,
+)
 from cloud_server.paper.figure1.experiment import Bench, measure_all, unit_path
 from cloud_server.paper.figure1.letters import Letters, cover, make_letters, to_levels, with_noise
 from cloud_server.paper.figure1.networks import ColumnLstm, LetterOracle, Recogniser, build
@@ -130,6 +137,16 @@ def test_gaussian_noise_accumulates_and_an_image_keeps_its_own(letters: Letters)
     second = gaussian(first, TINY, level=2) - first
     assert abs(np.corrcoef(change.ravel(), second.ravel())[0, 1]) < 0.35
     np.testing.assert_array_equal(gaussian(grey[:3], TINY, level=1), first[:3])
+
+
+def test_noise_that_is_clipped_once_is_the_same_noise(start: np.ndarray) -> None:
+    grey = np.full((20, 1, SIDE, SIDE), 0.5, np.float32)
+    summed = gaussian_sum(gaussian_sum(grey, TINY, level=1), TINY, level=2) - grey
+    assert summed.std() == pytest.approx(np.sqrt(0.1), rel=0.03)
+    clipped = gaussian(grey, TINY, level=1)
+    inside = (clipped > 0.2) & (clipped < 0.8)
+    same = np.abs(gaussian_sum(grey, TINY, level=1) - clipped) < 1e-6
+    assert same[inside].mean() > 0.95
 
 
 def test_the_control_moves_every_pixel_as_far_as_fgsm_may(start: np.ndarray) -> None:
@@ -272,7 +289,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_command_writes_numbers_words_and_pictures(made: Path) -> None:
     found = json.loads((made / "figure1.json").read_text())
     units = found["summary"]["units"]
-    assert len(units) == 14
+    assert len(units) == 15
     for unit in units.values():
         assert unit["rmse"][0] == 0 < unit["rmse"][1]
         for shares in unit["read"].values():

@@ -14,7 +14,7 @@ from shared.attack.attack import Attack, run
 from shared.attack.budgets import Linf
 from shared.attack.table import ATTACKS
 
-__all__ = ["fgsm", "fgsm_once", "gaussian", "random_signs", "rmse"]
+__all__ = ["fgsm", "fgsm_once", "gaussian", "gaussian_sum", "random_signs", "rmse"]
 
 Floats = npt.NDArray[np.float32]
 _GAUSSIAN, _SIGNS = 10, 11
@@ -56,12 +56,26 @@ def gaussian(now: Floats, protocol: Protocol, *, level: int) -> Floats:
         level: to reach, from 1.
     """
     result = now.copy()
-    for index in range(len(result)):
-        rng = np.random.default_rng([protocol.seed, _GAUSSIAN, index, level])
-        for _ in range(protocol.additions):
-            noise = np.sqrt(protocol.variance) * rng.standard_normal(result[index].shape)
-            result[index] = np.clip(result[index] + noise, 0, 1)
+    for noise in _additions(now, protocol, level):
+        result = np.clip(result + noise, 0, 1)
     return result
+
+
+def gaussian_sum(now: Floats, protocol: Protocol, *, level: int) -> Floats:
+    """The same noise, never clipped in between: the result leaves [0,1] and is clipped where it is read."""
+    result = now.copy()
+    for noise in _additions(now, protocol, level):
+        result += noise
+    return result
+
+
+def _additions(images: Floats, protocol: Protocol, level: int) -> list[Floats]:
+    shape = (protocol.additions, *images.shape[1:])
+    draws = [
+        np.random.default_rng([protocol.seed, _GAUSSIAN, index, level]).standard_normal(shape, np.float32)
+        for index in range(len(images))
+    ]
+    return list(np.sqrt(np.float32(protocol.variance)) * np.stack(draws, axis=1))
 
 
 def random_signs(original: Floats, protocol: Protocol, *, level: int) -> Floats:

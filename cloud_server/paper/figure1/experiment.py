@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cloud_server.paper.figure1.distortions import fgsm, fgsm_once, gaussian, random_signs, rmse
+from cloud_server.paper.figure1.distortions import fgsm, fgsm_once, gaussian, gaussian_sum, random_signs, rmse
 from cloud_server.paper.figure1.letters import Letters, cover, make_letters, to_levels, with_noise
 from cloud_server.paper.figure1.networks import Recogniser
 from cloud_server.paper.figure1.proxies import Observer, stroke_contrast
@@ -83,6 +83,8 @@ class Bench:
         start, labels = self.start, self.letters.labels
         if unit.distortion == "gaussian":
             return gaussian(now, self.protocol, level=level)
+        if unit.distortion == "gaussian-sum":
+            return gaussian_sum(now, self.protocol, level=level)
         if unit.distortion == "signs":
             return random_signs(start, self.protocol, level=level)
         network = self.networks[unit.source]

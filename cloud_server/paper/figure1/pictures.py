@@ -45,7 +45,7 @@ def figure(
     _examples(right, examples["gaussian"], "(b) Gaussian noise, by level")
     left, right = bottom.subplots(1, 2, sharey=True)
     _by_level(left, "(c) adversarial: own gradients; public readers: lstm-noise's", _adversarial(summary))
-    _by_level(right, "(d) Gaussian noise", _curves(summary["units"]["gaussian"]))
+    _by_level(right, "(d) Gaussian noise, clipped at each addition", _curves(summary["units"]["gaussian"]))
     for axes, name in ((left, "fgsm"), (right, "gaussian")):
         if people and name in people:
             seen = [level for level, share in enumerate(people[name]) if share["value"] is not None]
@@ -89,6 +89,7 @@ def _over(units: Mapping[str, Any], net: str) -> list[tuple[str, Mapping[str, An
     other = f"{'cnn' if body == 'lstm' else 'lstm'}-{noise}"
     return [
         ("Gaussian noise", units["gaussian"], "tab:blue"),
+        ("Gaussian noise, clipped once", units["gaussian-sum"], "tab:green"),
         ("random signs (control)", units["signs"], "tab:cyan"),
         ("own FGSM, gradient at each step", units[f"fgsm of {net}"], "tab:red"),
         ("own FGSM, gradient once", units[f"fgsm-once of {net}"], "tab:orange"),

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 __all__ = [
     "BODIES",
-    "DISTORTIONS",
     "FULL",
     "LETTERS",
     "NOISES",
@@ -33,8 +32,7 @@ BODIES: tuple[Body, ...] = ("lstm", "cnn")
 # Of the training images: none; the set's own, as in the paper; any up to the last level's.
 Noise = Literal["clean", "noise", "heavy"]
 NOISES: tuple[Noise, ...] = ("clean", "noise", "heavy")
-Distortion = Literal["fgsm", "fgsm-once", "gaussian", "signs"]
-DISTORTIONS: tuple[Distortion, ...] = ("fgsm", "fgsm-once", "gaussian", "signs")
+Distortion = Literal["fgsm", "fgsm-once", "gaussian", "gaussian-sum", "signs"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ class Protocol:
         """What is measured, noise first."""
         attacks: tuple[Distortion, ...] = ("fgsm", "fgsm-once")
         adversarial = (Unit(distortion, net.name) for distortion in attacks for net in self.nets)
-        return (Unit("gaussian"), Unit("signs"), *adversarial)
+        return (Unit("gaussian"), Unit("gaussian-sum"), Unit("signs"), *adversarial)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""

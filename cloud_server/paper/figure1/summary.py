@@ -63,7 +63,10 @@ def _gains(protocol: Protocol, units: Mapping[str, Any]) -> dict[str, Any]:
     """By body: mean accuracy over levels 1 and up under Gaussian noise and own FGSM, by training noise."""
     found: dict[str, Any] = {}
     for net in protocol.nets:
-        named = {"gaussian": units["gaussian"], "fgsm": units[f"fgsm of {net.name}"]}
+        named = {
+            **{name: units[name] for name in ("gaussian", "gaussian-sum")},
+            "fgsm": units[f"fgsm of {net.name}"],
+        }
         found.setdefault(net.body, {})[net.noise] = {
             name: sum(share["value"] for share in unit["read"][net.name][1:]) / protocol.levels
             for name, unit in named.items()
