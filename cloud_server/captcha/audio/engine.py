@@ -33,7 +33,7 @@ _PROGRAM = "espeak-ng"
 _PACKAGE = "espeakng_loader"
 _LIBRARIES = ("libespeak-ng.so", "libespeak-ng.dylib", "espeak-ng.dll")
 _CHILD = Path(__file__).with_name("espeak_child.py")
-_SECONDS = 30.0  # a word takes 10 ms
+_SECONDS = 60.0  # a word takes 10 ms; a machine may be busy
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,11 @@ class DigitSpeaker:
 
 
 def open_speaker(
-    *, engine: Engine | None = None, cache: Path | None = None, style: SoundStyle | None = None
+    *,
+    engine: Engine | None = None,
+    cache: Path | None = None,
+    style: SoundStyle | None = None,
+    patience: float = 10.0,
 ) -> DigitSpeaker:
     """A speaker of all languages in which the engine makes a sound.
 
@@ -137,6 +141,7 @@ def open_speaker(
         engine: None for what `find_engine` finds.
         cache: None for the user's cache folder.
         style: how sounds are mixed.
+        patience: seconds that `speak` waits for recordings that are being made.
 
     Raises:
         GoodnoiseError: PRECONDITION, there is no engine, or it is mute: then a service offers no audio.
@@ -150,7 +155,7 @@ def open_speaker(
     if not languages:
         message = "the speech engine is mute in every language; see whether its voices are installed"
         raise GoodnoiseError(Code.PRECONDITION, message)
-    return DigitSpeaker(engine, languages, cache=cache or default_cache(), style=style)
+    return DigitSpeaker(engine, languages, cache=cache or default_cache(), style=style, patience=patience)
 
 
 def _fresh() -> np.random.Generator:
