@@ -50,9 +50,9 @@ def figure1(
     """Figure 1: letters under FGSM steps and Gaussian noise, read by machines and by proxies for people.
 
     Trains six small recognisers, with and without noise in their images, on one thread; they and the public
-    readers that are installed (tesseract, ddddocr) read. Writes figure1.json, figure1.md, figure1.png (as the
-    paper's), rmse.png (curves over the size of the distortion) and, with --participants, study/ (for them)
-    and study-key.json (not for them).
+    readers that are here (tesseract, ddddocr, PP-OCR) read. Writes figure1.json, figure1.md, figure1.png (as
+    the paper's), rmse.png (curves over the size of the distortion) and, with --participants, study/ (for
+    them) and study-key.json (not for them).
     """
     chosen = {"train": train, "test": test, "updates": updates, "rate": rate, "noise": noise}
     given = {name: value for name, value in chosen.items() if value is not None}

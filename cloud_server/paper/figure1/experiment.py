@@ -92,11 +92,16 @@ class Bench:
             return fgsm(network, now, labels, self.protocol)
         return fgsm_once(network, start, labels, self.protocol, level=level)
 
-    def measured(self, images: Levels) -> dict[str, Any]:
-        """Counts of right answers by reader, as [right, asked], proxies, and the size of the change."""
+    def measured(self, images: Levels, *, public: bool = True) -> dict[str, Any]:
+        """Counts of right answers by reader, as [right, asked], proxies, and the size of the change.
+
+        Args:
+            images: of the whole set, at a level.
+            public: whether the readers that were not trained here read too.
+        """
         read = {name: self._hits(_answers(network, images)) for name, network in self.networks.items()}
         chosen = self.letters.first(self.protocol.read)
-        for name, reader in self.readers.items():
+        for name, reader in self.readers.items() if public else ():
             answers = np.array(reader(images[chosen, 0]))
             right = int((answers == np.array(list(LETTERS))[self.letters.labels[chosen]]).sum())
             read[name] = [right, len(chosen)]
@@ -163,7 +168,7 @@ def _measure_unit(
             # On the disk before it is measured, so that the journal is never ahead.
             state.save(path)
         if level_key(unit, level) not in journal:
-            journal.add(level_key(unit, level), bench.measured(to_levels(state.now)))
+            journal.add(level_key(unit, level), bench.measured(to_levels(state.now), public=_public(unit)))
         tell(level)
 
 
@@ -201,6 +206,11 @@ class Levelled:
         with storage_errors(path.parent, setting="--out"):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, stream.getvalue())
+
+
+def _public(unit: Unit) -> bool:
+    # They take most of the time, and the steps with the gradient anew are the stronger ones.
+    return unit.distortion != "fgsm-once"
 
 
 def level_key(unit: Unit, level: int) -> str:

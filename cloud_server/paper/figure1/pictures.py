@@ -23,7 +23,11 @@ Curve = Sequence[Mapping[str, Any]]
 
 _COLOURS = {"clean": "tab:red", "noise": "tab:blue", "heavy": "tab:green"}
 _LINES = {"lstm": "-", "cnn": "--"}
-_OTHERS = {"tesseract": ("tab:brown", "-."), "ddddocr": ("tab:purple", "-.")}
+_OTHERS = {
+    "tesseract": ("tab:brown", "-."),
+    "ddddocr": ("tab:purple", "-."),
+    "ppocr-v6-rec": ("tab:pink", "-."),
+}
 
 
 def figure(

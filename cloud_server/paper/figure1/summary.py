@@ -52,7 +52,8 @@ def _unit(protocol: Protocol, journal: Journal, unit: Unit) -> dict[str, Any]:
         "source": unit.source,
         "rmse": [entry["rmse"] for entry in entries],
         "read": {
-            name: [asdict(share_of(*entry["read"][name])) for entry in entries] for name in entries[0]["read"]
+            name: [asdict(share_of(*entry["read"][name])) for entry in entries]
+            for name in entries[-1]["read"]
         },
         "observer": [asdict(share_of(*entry["observer"])) for entry in entries],
         "contrast": [entry["contrast"] / clean for entry in entries],
