@@ -583,7 +583,10 @@ def test_the_report_is_a_page_and_json(captcha_server: Callable[..., Any]) -> No
     with client(server) as http:
         assert http.get("/report").status_code == 404
         assert http.get("/report.json").status_code == 404
-        report = {"solvers": [{"name": "<i>ocr</i>", "seen": False, "clean": 0.875}], "made": "2026-11-23"}
+        report = {
+            "solvers": [{"name": "<i>ocr</i>", "seen": False, "clean": 0.875, "interval": [0.82, 0.91]}],
+            "made": "2026-11-23",
+        }
         server.publish(json.dumps(report).encode())
 
         page = http.get("/report", headers={"accept": "text/html,application/xhtml+xml"})
@@ -591,7 +594,7 @@ def test_the_report_is_a_page_and_json(captcha_server: Callable[..., Any]) -> No
 
         assert plain.json() == http.get("/report.json").json() == report
         assert "&lt;i&gt;ocr&lt;/i&gt;" in page.text
-        assert "0.875" in page.text
+        assert "<td>0.875</td><td>0.82, 0.91</td>" in page.text
         assert "Vision-language models" in page.text
         assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
 

@@ -212,7 +212,7 @@ def _medium(request: Request, frame: _Frame, issued: Issued) -> str:
 def _token(frame: _Frame, token: str) -> str:
     hint = tag("p", escape(frame.words["copy_hint"]), role="status", id="hint")
     label = frame.words["copy_label"]
-    words: dict[str, str | bool] = {"id": "token", "readonly": True, "rows": "4"}
+    words: dict[str, str | bool] = {"id": "token", "readonly": True, "rows": "6"}
     field = tag("textarea", escape(token), aria_label=label, aria_describedby="hint", **words)
     return hint + field
 

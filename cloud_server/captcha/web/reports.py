@@ -99,7 +99,9 @@ def _fields(value: dict[str, object], depth: int) -> str:
 
 
 def _rows(value: list[object], depth: int) -> str:
-    if not value or not all(isinstance(item, dict) for item in value):
+    if not any(isinstance(item, dict | list) for item in value):
+        return ", ".join(_scalar(item) for item in value)  # such as the ends of an interval
+    if not all(isinstance(item, dict) for item in value):
         return tag("ul", "".join(tag("li", _tree(item, depth - 1)) for item in value))
     dicts = [item for item in value if isinstance(item, dict)]
     names = list(dict.fromkeys(name for item in dicts for name in item))
