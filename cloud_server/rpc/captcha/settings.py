@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloud_server.captcha.settings import LimitSettings
+from cloud_server.captcha.web.settings import networks
 from shared.errors import Code, GoodnoiseError
 from shared.wire.options import is_loopback
 
@@ -81,6 +82,7 @@ class ServeSettings:
         for name in ("http", "grpc"):
             self._check_public(name, getattr(self, name))
         self._check_admin()
+        networks(self.trusted_proxies)  # raises for what is none
 
     def _check_public(self, name: str, address: str | None) -> None:
         if address is None:
