@@ -69,10 +69,11 @@ def make_figure(order: Order, *, progress: Progress) -> str:
         check_enough(min(protocol.test, protocol.kept), 1 + 2 * protocol.levels)
     readers = public_readers() if order.public else {}
     work = order.out / "work" / protocol.key()
+    nets = order.out / "work" / f"nets-{protocol.training_key()}"
     bench = Bench(
         protocol,
         make_letters("test", protocol.test, seed=protocol.seed),
-        train_all(protocol, work, progress=progress),
+        train_all(protocol, nets, progress=progress),
         readers,
     )
     journal = Journal(work / f"levels-{_fingerprint(sorted(readers))}.jsonl")

@@ -116,12 +116,12 @@ def _proxies(unit: _Json) -> list[list[str]]:
 
 def _transfer(protocol: Protocol, units: _Json) -> list[str]:
     readers = list(units["gaussian"]["read"])
+    named = {net.name: units[f"fgsm of {net.name}"]["read"] for net in protocol.nets}
+    named |= {"signs (control)": units["signs"]["read"], "gaussian": units["gaussian"]["read"]}
     rows = [
-        [net.name, *(_cell(units[f"fgsm of {net.name}"]["read"][name][-1]) for name in readers)]
-        for net in protocol.nets
+        [source, *(_cell(read[name][-1]) if name in read else "-" for name in readers)]
+        for source, read in named.items()
     ]
-    rows.append(["signs (control)", *(_cell(units["signs"]["read"][name][-1]) for name in readers)])
-    rows.append(["gaussian", *(_cell(units["gaussian"]["read"][name][-1]) for name in readers)])
     return _grid(["source", *readers], rows)
 
 

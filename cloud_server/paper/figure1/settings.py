@@ -93,7 +93,7 @@ class Protocol:
     variance: float = 0.01
     noise: float = 0.1
     heavy: float = 0.6
-    read: int = 4
+    read: int = 3
     kept: int = 20
     seed: int = 0
 
@@ -115,7 +115,17 @@ class Protocol:
 
     def key(self) -> str:
         """Tells results of one protocol from those of another."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
+        return _digest(self.to_dict())
+
+    def training_key(self) -> str:
+        """Tells recognisers of one training from those of another."""
+        names = ("train", "updates", "batch", "rate", "noise", "heavy", "seed")
+        values = self.to_dict()
+        return _digest({name: values[name] for name in names})
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 REDUCED = Protocol()

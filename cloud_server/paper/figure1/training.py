@@ -96,7 +96,7 @@ class _Run:
     def save(self) -> None:
         """Write weights and the optimiser's state, whole or not at all."""
         state = {
-            "protocol": self._protocol.key(),
+            "training": self._protocol.training_key(),
             "step": self.step,
             "network": self.network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -110,7 +110,7 @@ class _Run:
     def _load(self) -> None:
         try:
             state = torch.load(self._path, weights_only=True)
-            if state["protocol"] == self._protocol.key():
+            if state["training"] == self._protocol.training_key():
                 self.network.load_state_dict(state["network"])
                 self._optimiser.load_state_dict(state["optimiser"])
                 self.step = int(state["step"])
