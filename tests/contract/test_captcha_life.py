@@ -271,6 +271,21 @@ def test_settings_come_from_the_environment_and_flags_go_first(embedded):
     assert issued.kind == pb.CAPTCHA_KIND_WORK
 
 
+@pytest.mark.torch
+def test_the_service_fills_its_pool_with_attacked_images(embedded):
+    site, _ = embedded.add_site()
+    service = embedded("--fill", "--pool", "1")
+    for line in service.process.stderr:
+        filled = json.loads(line)
+        if filled["event"] == "captcha.filled" and filled["depth"] > 0:
+            break
+    issued = service.stub().Issue(pb.IssueRequest(site_key=site.key), timeout=30)
+    image = service.stub().GetImage(pb.GetImageRequest(challenge_id=issued.challenge_id), timeout=30)
+    assert image.content.startswith(b"\x89PNG\r\n")
+    assert issued.answer_length == 6
+    assert service.end()[0] == 0  # and its standard error, which the child shares, has ended
+
+
 @pytest.fixture
 def own_logs():
     """Commands send logs to standard error; afterwards they go where they went before."""

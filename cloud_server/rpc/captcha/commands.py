@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 from cloud_server.captcha.places import KEY_FILE, STATE, KeyFile, StateUrl, data_folder, state_url
 from cloud_server.captcha.places import key_file as key_file_of
 from cloud_server.exits import command_errors
+from shared.errors import Code, GoodnoiseError
 
 __all__ = ["serve"]
 
@@ -138,5 +140,11 @@ def serve(
 
 
 def _fill_command(pool: int) -> tuple[str, ...]:
-    """State and key go by the environment: an address of Redis may hold a password, and others see these."""
+    if find_spec("torch") is None:
+        raise GoodnoiseError(
+            Code.PRECONDITION,
+            "--fill makes images, which needs the extra 'captcha' (pip install 'goodnoise[captcha]'); give "
+            "--no-fill where 'goodnoise-cloud captcha fill' runs elsewhere on the same state",
+        )
+    # State and key go by the environment: an address of Redis may hold a password, and others see arguments.
     return (sys.executable, "-m", "cloud_server.captcha.fill_child", "captcha", "fill", "--pool", str(pool))
