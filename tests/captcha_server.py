@@ -85,6 +85,7 @@ class Server:
                 log_config=None,
                 lifespan="off",
                 ws="none",
+                timeout_graceful_shutdown=5,
                 **files,
             )
         )
@@ -131,7 +132,7 @@ class Server:
         """End it, and let go of everything."""
         self._run(self._hang_up())
         self._server.should_exit = True
-        self._serving.result(timeout=10)
+        self._serving.result(timeout=60)
         self._run(self._hang_up())
         self._run(self._store.close())
         self._run(self._limits.close())
@@ -147,7 +148,7 @@ class Server:
         await asyncio.sleep(0)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
 
     def _png(self, text: str) -> bytes:
         levels = (render(text, rng=self._rng).image * 255).round().astype(np.uint8)

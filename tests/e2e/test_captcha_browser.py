@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-ACT = 10_000  # ms that one step may take on a busy machine
+ACT = 30_000  # ms that one step may take on a busy machine
 
 SNIPPETS = {
     "recaptcha": (

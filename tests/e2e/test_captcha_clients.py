@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 SITES = Path(__file__).parent / "sites"
-ACT = 10_000  # ms
+ACT = 30_000  # ms that one step may take on a busy machine
 
 
 @contextmanager
