@@ -101,6 +101,6 @@ def train_adaptive(
     for size in plan.sizes[trainer.stage - 1 :]:
         trainer.train(harvest.first(size, progress), plan.epochs(size), f"on {size} images of the service")
     return [
-        (point, AdaptiveSolver(trainer.network_of(number), plan.lengths, f"{point.images} images"))
+        (point, AdaptiveSolver(trainer.network_of(number), plan.lengths, trainer.version(point)))
         for number, point in enumerate(trainer.curve[: len(plan.sizes)])
     ]

@@ -120,6 +120,10 @@ class Trainer:
         """A point for each stage on the service's images that has ended."""
         return [Point(**point) for point in self._state.curve]
 
+    def version(self, point: Point) -> str:
+        """What a network of the curve learnt from, and under which settings."""
+        return f"{point.images} images, {self._key[:8]}"
+
     def network_of(self, number: int) -> AdaptiveNet:
         """The best network of a stage on the service's images, by its place in `curve`."""
         network = AdaptiveNet()
