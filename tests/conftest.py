@@ -141,15 +141,22 @@ class _Overhearing:
 
 
 @pytest.fixture(scope="session")
-def overheard(tmp_path_factory: pytest.TempPathFactory) -> _Overhearing:
+def overheard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Overhearing]:
     """The real speaker, for `captcha_server(speaker=...)`; `heard` has the digits that it spoke."""
-    from cloud_server.captcha.audio.speaker import open_speaker
+    from cloud_server.captcha.audio.engine import find_engine
+    from cloud_server.captcha.audio.speaker import DigitSpeaker
     from shared.errors import GoodnoiseError
 
     try:
-        return _Overhearing(open_speaker(cache=tmp_path_factory.mktemp("speech")))
+        engine = find_engine()
     except GoodnoiseError as error:
         pytest.skip(error.message)
+    languages = ("en", "de")
+    speaker = DigitSpeaker(engine, languages, cache=tmp_path_factory.mktemp("speech"), patience=200)
+    for language in languages:
+        speaker.bank(language)
+    yield _Overhearing(speaker)
+    speaker.close()
 
 
 @pytest.fixture
