@@ -19,8 +19,6 @@ __all__ = ["Harvest", "MakesImages", "Progress", "Readable", "settings_of"]
 
 # Says what is done, how much of it, and of how much.
 Progress: TypeAlias = Callable[[str, int, int], None]
-# Images made at once, and written at once.
-_SHARD = 250
 
 
 class MakesImages(Protocol):
@@ -66,17 +64,19 @@ class Harvest:
     Args:
         maker: of the images.
         folder: for what was made.
-        seed: of the images; another than that of the images a report is about.
+        seed: of the images; they are others than those of a report of the same seed.
+        shard: images made at once, and written at once.
     """
 
     maker: MakesImages
     folder: Path
     seed: int
+    shard: int = 250
 
     @property
     def key(self) -> str:
         """What tells these images from another harvest's."""
-        return f"{settings_of(self.maker)}-{self.seed}"
+        return f"{settings_of(self.maker)}-{self.seed}-{self.shard}"
 
     def first(self, count: int, progress: Progress) -> Readable:
         """The first images, made now where they are not in the folder.
@@ -106,7 +106,7 @@ class Harvest:
 
     def _made(self, number: int) -> list[Made]:
         seed = int(np.random.SeedSequence([self.seed, 1, number]).generate_state(1, np.uint64)[0] >> 1)
-        made = [item for item in self.maker.make(_SHARD, seed=seed) if item.legible]
+        made = [item for item in self.maker.make(self.shard, seed=seed) if item.legible]
         return made or self._made(number + 1_000_000)
 
 

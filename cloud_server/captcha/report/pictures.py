@@ -62,8 +62,9 @@ def contact_sheet(
 
 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    paths = [font.path for font in installed_fonts() if font.path is not None]
-    return ImageFont.truetype(paths[0], 13) if paths else ImageFont.load_default(13)
+    # The plainest of what is there: O and 0 look different in it.
+    fonts = sorted(installed_fonts(), key=lambda font: "Mono" not in font.name)
+    return ImageFont.truetype(fonts[0].path, 13) if fonts[0].path else ImageFont.load_default(13)
 
 
 def _png(image: Image.Image) -> bytes:

@@ -48,6 +48,7 @@ class ReportOptions:
         seed: of the images.
         limits: of the service, for success within tries.
         plan: changes of the adaptive solver's `Plan`, by name.
+        shard: images that the adaptive solver's harvest makes at once.
     """
 
     images: int = 200
@@ -56,6 +57,7 @@ class ReportOptions:
     seed: int = 0
     limits: LimitSettings = field(default_factory=LimitSettings)
     plan: dict[str, Any] = field(default_factory=dict)
+    shard: int = 250
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _adaptive(
     sizes = _sizes(options.adaptive)
     values = {"lengths": maker.recipe.lengths, "seed": _TRAINING_SEED, **options.plan}
     plan = Plan(**{**values, "sizes": sizes})
-    harvest = Harvest(maker, work / "harvest", _TRAINING_SEED)
+    harvest = Harvest(maker, work / "harvest", _TRAINING_SEED, options.shard)
     curve = train_adaptive(harvest, plan, style=maker.recipe.style, progress=progress)
     for point, solver in curve:
         row = measure(solver, sample, readings, adaptive=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -187,7 +188,7 @@ class Trainer:
     def _update(self, part: Readable, done: float, rng: np.random.Generator) -> None:
         for group in self._optimiser.param_groups:
             # A short rise, then a cosine.
-            group["lr"] = self._plan.rate * min(1.0, done / 0.08 + 0.05) * 0.5 * (1 + np.cos(np.pi * done))
+            group["lr"] = self._plan.rate * min(1.0, done / 0.08 + 0.05) * (1 + math.cos(math.pi * done)) / 2
         scores = self._network(batch_of([vary(image, rng=rng) for image in part.images]))
         self._optimiser.zero_grad()
         _loss(scores, part.texts).backward()  # type: ignore[no-untyped-call]
