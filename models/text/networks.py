@@ -148,11 +148,10 @@ class Segments(nn.Module):
 
     def __init__(self, characters: int, width: float) -> None:
         super().__init__()
-        sizes = [_channels(n, width) for n in (16, 32, 48, 64)]
+        sizes = [_channels(n, width) for n in (24, 48, 64, 64)]
         self.body = nn.Sequential(
             _Standardise(),
-            _block(1, sizes[0], 1, 3),
-            nn.MaxPool2d(2),
+            _block(1, sizes[0], 2, 5),
             _block(sizes[0], sizes[1], 1, 3),
             nn.MaxPool2d(2),
             _block(sizes[1], sizes[2], 1, 3),

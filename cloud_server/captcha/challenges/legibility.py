@@ -8,6 +8,7 @@ compares what is left after a low-pass with all characters of the alphabet, turn
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -169,7 +170,9 @@ def _normal(rows: Plane) -> Plane:
     return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6), np.float32)
 
 
-def template_scores(image: Grey, rendered: Rendered, bank: Bank | None = None) -> Plane:
+def template_scores(
+    image: Grey, rendered: Rendered, bank: Bank | None = None, *, places: Sequence[int] | None = None
+) -> Plane:
     """How much each character looks like each of the alphabet: normalised correlation, float32 K A in [-1,1].
 
     The low-pass is a Gaussian whose two deviations are half a stroke's width. Neighbours are painted over
@@ -179,14 +182,15 @@ def template_scores(image: Grey, rendered: Rendered, bank: Bank | None = None) -
         image: grey H W, levels or [0,1]: the clean or the attacked one.
         rendered: says where the characters stand.
         bank: of the same font; made when not given.
+        places: of the characters that are looked at, K of them; None for all.
     """
     bank = bank or bank_of(rendered.font)
     soft = stroke_width(rendered.ink) / 4
     plane = image.astype(np.float32)
     ground = float(plane[rendered.ink < _GROUND].mean())
     patches = [
-        _patches(_alone(plane, rendered.letters, index, ground), _box(letter), soft)
-        for index, letter in enumerate(rendered.letters)
+        _patches(_alone(plane, rendered.letters, index, ground), _box(rendered.letters[index]), soft)
+        for index in (range(len(rendered.letters)) if places is None else places)
     ]
     correlation = _normal(np.concatenate(patches)) @ bank.templates.T
     by_character = correlation.reshape(len(patches), -1, len(ALPHABET), bank.variants)
@@ -204,7 +208,10 @@ def _patches(plane: Plane, box: tuple[int, int, int, int], soft: float) -> Plane
     return np.asarray(views.reshape(-1, _ROWS * _COLUMNS))
 
 
-def template_right(image: Grey, rendered: Rendered, bank: Bank | None = None) -> npt.NDArray[np.bool_]:
+def template_right(
+    image: Grey, rendered: Rendered, bank: Bank | None = None, *, places: Sequence[int] | None = None
+) -> npt.NDArray[np.bool_]:
     """Whether each character looks most like itself, K; arguments as of `template_scores`."""
-    best = template_scores(image, rendered, bank).argmax(axis=1)
-    return np.asarray(best == np.array([ALPHABET.index(character) for character in rendered.text]))
+    best = template_scores(image, rendered, bank, places=places).argmax(axis=1)
+    text = rendered.text if places is None else [rendered.text[place] for place in places]
+    return np.asarray(best == np.array([ALPHABET.index(character) for character in text]))

@@ -23,6 +23,7 @@ class Style:
         fonts: one is drawn for each image; empty for all that are installed.
         ground: lightness of the background, in levels.
         contrast: background less ink, in levels.
+        fade: share of that contrast, for each character.
         cap_height: of capitals, in pixels, for each character.
         rotation: degrees each way, for each character.
         shear: each way, for each character.
@@ -38,18 +39,19 @@ class Style:
 
     fonts: tuple[Font, ...] = ()
     ground: Range = (170, 225)
-    contrast: Range = (40, 56)
+    contrast: Range = (46, 58)
+    fade: Range = (0.85, 1.0)
     cap_height: Range = (27, 34)
-    rotation: float = 8.0
-    shear: float = 0.12
+    rotation: float = 7.0
+    shear: float = 0.1
     shift: float = 4.0
     gap: Range = (1, 6)
-    grain: Range = (2, 5)
+    grain: Range = (2, 4)
     ink_grain: Range = (5, 9)
     clouds: float = 10.0
     wave: float = 1.2
     arcs: int = 0
-    blur: Range = (0.4, 0.7)
+    blur: Range = (0.3, 0.6)
 
 
 def draw_text(rng: np.random.Generator, *, lengths: tuple[int, ...] = (5, 6)) -> str:
@@ -75,7 +77,9 @@ def render(text: str, *, rng: np.random.Generator, style: Style = Style()) -> Re
     font = fonts[int(rng.integers(len(fonts)))]
     letters = _bend(_place([_warp(glyphs(font)[c], rng, style) for c in text], rng, style), rng, style)
     ink = letters.max(axis=0)
-    return Rendered(text, _paint(ink, rng, style), ink, letters, font.name)
+    shades = rng.uniform(*style.fade, size=len(text)).astype(np.float32)
+    shaded = (letters * shades[:, None, None]).max(axis=0)
+    return Rendered(text, _paint(shaded, rng, style), ink, letters, font.name)
 
 
 def _warp(master: Mask, rng: np.random.Generator, style: Style) -> Plane:
