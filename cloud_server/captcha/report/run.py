@@ -28,7 +28,7 @@ from cloud_server.captcha.web.reports import LIMITS
 from models.store import Store
 from shared.files import write_atomically
 
-__all__ = ["SCHEMA", "ReportOptions", "make_report", "write_report"]
+__all__ = ["SCHEMA", "Report", "ReportOptions", "make_report", "seen_by", "write_report"]
 
 SCHEMA = "goodnoise.captcha.report/1"
 # Of the adaptive solver's images and weights. It does not change from report to report, so that what was
@@ -92,7 +92,7 @@ def make_report(
     Raises:
         GoodnoiseError: as of `open_solvers`, `take_sample` and the solvers.
     """
-    here, absent = open_solvers(options.solvers, seen=_seen_by(maker), store=store)
+    here, absent = open_solvers(options.solvers, seen=seen_by(maker), store=store)
     sample = take_sample(maker, options.images, seed=options.seed, progress=progress)
     readings = Readings(work / "readings.jsonl", sample, told=_counted(here, progress))
     readers = [(solver, measure(solver, sample, readings)) for solver in here]
@@ -105,10 +105,10 @@ def make_report(
     return Report(content, sheet, learning_curve(points) if points else None)
 
 
-def _seen_by(maker: Maker) -> tuple[str, ...]:
+def seen_by(maker: Maker) -> tuple[str, ...]:
     """Solvers that are among what the images are made against."""
     cards = {"ppocr-v6-rec": "ppocr", "captcha-whisperer": "whisperer"}
-    return tuple(cards[name] for name in maker.recipe.readers if name in cards)
+    return tuple(cards[name] for name, _ in maker.recipe.readers if name in cards)
 
 
 def _counted(here: Sequence[Solver], progress: Progress) -> Callable[[str], None]:
@@ -191,7 +191,7 @@ def _images(maker: Maker, options: ReportOptions, sample: Sample) -> dict[str, A
         "alphabet": ALPHABET,
         "lengths": list(maker.recipe.lengths),
         "levels": maker.recipe.levels,
-        "made_against": list(maker.recipe.readers),
+        "made_against": [name for name, _ in maker.recipe.readers],
         "preprocessings": list(PREPROCESSINGS),
     }
 
