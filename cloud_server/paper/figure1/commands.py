@@ -27,7 +27,7 @@ def figure1(
     out: Out,
     full: Annotated[
         bool,
-        typer.Option("--full", help="The paper's 1,000 + 200 images a letter; about an hour or two."),
+        typer.Option("--full", help="The paper's 1,000 + 200 images a letter: hours instead of minutes."),
     ] = False,
     train: Annotated[int | None, typer.Option(min=1, help="Training images a letter instead.")] = None,
     test: Annotated[int | None, typer.Option(min=1, help="Test images a letter instead.")] = None,

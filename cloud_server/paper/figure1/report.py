@@ -33,9 +33,9 @@ _LIMITS = """\
   pixels forget the letter. 'gaussian-sum' clips once, which leaves more of it.
 - Adam's rate is 1e-5 in the paper, for a number of updates that it does not say; here {rate:g}, falling as
   half a cosine, {updates} updates of {batch}.
-- Proxies are no people: the observer knows font and place of each letter, adds up every pixel, and is for
-  that reason better than people under Gaussian noise. Their side of the figure needs a study (its kit:
-  `--participants`, then `paper figure1-study`).
+- Proxies are no people: the observer knows font and place of each letter and adds up every pixel, which
+  suits white noise best; strokes that an attack adds or takes away mislead it as shapes do. Their side of
+  the figure needs a study (its kit: `--participants`, then `paper figure1-study`).
 - Accuracy is of single letters. A reader that answers none or two letters is wrong."""
 
 
