@@ -68,11 +68,11 @@ def _run(given: _Given) -> Report:
     from cloud_server.hints.commands import training_progress
     from shared.files import storage_errors
 
-    out: Path = given["out"]
+    out, solvers = Path(given["out"]), _names(given["solvers"])
     with training_progress() as step, storage_errors(out, setting="--out"):
         seed = _seed(given["seed"], out / "work" / "seed")
         options = ReportOptions(
-            images=given["images"], solvers=_names(given["solvers"]), adaptive=given["adaptive"], seed=seed
+            images=given["images"], solvers=solvers, adaptive=given["adaptive"], seed=seed
         )
         maker = load_maker(deployment=deployment_of(load_key(key_file(given["key"]))))
         made = make_report(maker, options, out / "work", progress=step)
@@ -86,9 +86,14 @@ def _run(given: _Given) -> Report:
 def _names(text: str) -> tuple[str, ...]:
     from cloud_server.captcha.report.solvers import SOLVERS
 
-    return (
-        tuple(SOLVERS) if text == "all" else tuple(name.strip() for name in text.split(",") if name.strip())
-    )
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if names == ("all",):
+        return tuple(SOLVERS)
+    if not names or not set(names) <= set(SOLVERS):
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"--solvers is {text!r}, expected 'all' or names of {', '.join(SOLVERS)}"
+        )
+    return names
 
 
 def _seed(given: int | None, path: Path) -> int:

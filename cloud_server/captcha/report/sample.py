@@ -16,7 +16,7 @@ from shared.errors import Code, GoodnoiseError
 
 __all__ = ["Condition", "Sample", "random_noise", "take_sample"]
 
-_AT_ONCE = 32
+_AT_ONCE = 16
 # A gate that lets less than this pass is broken, or the attack is.
 _LEAST_PASSED = 0.02
 

@@ -1,0 +1,63 @@
+"""`goodnoise-cloud captcha report`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+pytest.importorskip("torch")
+
+from cloud_server.captcha.state import open_store
+from cloud_server.cli import app
+
+pytestmark = [pytest.mark.torch, pytest.mark.zoo]
+
+
+def _report(*arguments):
+    return CliRunner().invoke(app, ["captcha", "report", *map(str, arguments)])
+
+
+def test_report_is_written_and_published_and_its_images_are_fresh(zoo, tmp_path):
+    state = f"sqlite:{tmp_path / 'state.sqlite'}"
+    options = ("--images", 10, "--solvers", "whisperer", "--key-file", tmp_path / "key", "--state", state)
+    first = _report("--out", tmp_path / "a", *options, "--publish")
+    assert first.exit_code == 0, first.output
+    assert "the style counts" in first.output
+    assert "legibility proxy, stroke contrast" in first.output
+    content = (tmp_path / "a" / "report.json").read_bytes()
+    assert asyncio.run(_published(state)) == content
+    again = _report("--out", tmp_path / "a", *options)
+    assert again.exit_code == 0, again.output
+    seeds = [
+        json.loads(text)["images"]["seed"]
+        for text in (content, (tmp_path / "a" / "report.json").read_bytes())
+    ]
+    assert seeds[0] != seeds[1]
+    assert asyncio.run(_published(state)) == content
+
+
+async def _published(state):
+    store = open_store(state)
+    try:
+        return await store.report_get()
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("names", ["gocr", "", "whisperer,gocr"])
+def test_unknown_solvers_are_refused_before_anything_is_made(names, tmp_path):
+    found = _report("--out", tmp_path / "out", "--solvers", names)
+    assert found.exit_code == 2
+    assert "--solvers is" in found.output
+    assert "tesseract" in found.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, zoo):
+    (tmp_path / "file").write_text("")
+    found = _report("--out", tmp_path / "file", "--key-file", tmp_path / "key", "--solvers", "tesseract")
+    assert found.exit_code != 0
+    assert "--out" in found.output
