@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cloud_server.captcha.challenges.legibility import stroke_contrast, template_right
-from cloud_server.captcha.challenges.types import Plane, Rendered
+from cloud_server.captcha.challenges.legibility import stroke_contrast, template_scores
+from cloud_server.captcha.challenges.types import ALPHABET, Plane, Rendered
 
-__all__ = ["LEAST_CONTRAST", "even_strokes", "pass_gate"]
+__all__ = ["LEAST_CONTRAST", "LEAST_MARGIN", "even_strokes", "pass_gate"]
 
 # Of the clean image's stroke contrast.
 LEAST_CONTRAST = 0.95
+# Of the template observer: correlation with the character itself less that with any other one.
+LEAST_MARGIN = 0.01
 # A little more is aimed at, since rounding takes some back.
 _AIM = 0.97
 # As in the proxy: pixels at a stroke's edge count for neither side.
@@ -51,7 +55,7 @@ def even_strokes(attacked: Plane, rendered: Rendered, *, levels: int) -> npt.NDA
 def pass_gate(attacked: Plane, rendered: Rendered, *, levels: int) -> tuple[npt.NDArray[np.uint8], bool]:
     """An attacked image as it may be issued, and whether it may.
 
-    Where a character looks more like another one, the attack around it is taken back in parts.
+    Where a character does not clearly look most like itself, the attack around it is taken back in parts.
 
     Args:
         attacked: grey, float32 H W in [0,1].
@@ -60,16 +64,29 @@ def pass_gate(attacked: Plane, rendered: Rendered, *, levels: int) -> tuple[npt.
     """
     change = attacked - rendered.image
     image = even_strokes(attacked, rendered, levels=levels)
-    wrong = np.flatnonzero(~template_right(image, rendered))
+    wrong = np.flatnonzero(~_clear(image, rendered))
     for _ in range(_REPAIRS):
         if not wrong.size:
             break
         change = change * (1 - _TAKEN_BACK * _around(rendered.letters[wrong]))
         image = even_strokes(rendered.image + change, rendered, levels=levels)
-        wrong = wrong[~template_right(image, rendered, places=wrong.tolist())]
+        wrong = wrong[~_clear(image, rendered, wrong.tolist())]
     before = stroke_contrast(rendered.image, rendered.ink)
     even = stroke_contrast(image, rendered.ink) >= LEAST_CONTRAST * before
     return image, bool(even and not wrong.size)
+
+
+def _clear(
+    image: npt.NDArray[np.uint8], rendered: Rendered, places: Sequence[int] | None = None
+) -> npt.NDArray[np.bool_]:
+    """Whether each character looks more like itself than like any other one, and clearly so."""
+    scores = template_scores(image, rendered, places=places)
+    looked_at = range(len(rendered.text)) if places is None else places
+    own = np.array([ALPHABET.index(rendered.text[place]) for place in looked_at])
+    rows = np.arange(len(own))
+    itself = scores[rows, own].copy()
+    scores[rows, own] = -1.0
+    return np.asarray(itself - scores.max(axis=1) >= LEAST_MARGIN)
 
 
 def _around(letters: Plane) -> Plane:

@@ -40,7 +40,7 @@ class Style:
     fonts: tuple[Font, ...] = ()
     ground: Range = (170, 225)
     contrast: Range = (46, 58)
-    fade: Range = (0.85, 1.0)
+    fade: Range = (0.8, 1.0)
     cap_height: Range = (27, 34)
     rotation: float = 7.0
     shear: float = 0.1
