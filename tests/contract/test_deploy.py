@@ -86,7 +86,7 @@ def test_named_volumes_are_declared():
     named = {
         re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", volume).partition(":")[0]
         for service in COMPOSE["services"].values()
-        for volume in service["volumes"]
+        for volume in service.get("volumes", ())
     }
     assert {name for name in named if not name.startswith(".")} == set(COMPOSE["volumes"])
 
@@ -156,6 +156,7 @@ def serve_captcha(redis, tmp_path):
                 "PATH": "/usr/bin",
                 **variables,
                 "GOODNOISE_CAPTCHA_STATE": redis.url,
+                "GOODNOISE_CAPTCHA_COUNTERS": redis.url,
                 "GOODNOISE_CAPTCHA_KEY_FILE": str(tmp_path / "key"),
             },
         )
@@ -228,8 +229,12 @@ def test_services_and_policies_choose_pods_that_there_are():
     }
     for service in of_kind("Service").values():
         assert service["spec"]["selector"]["app"] in apps
-    state = of_kind("ConfigMap")["goodnoise-captcha"]["data"]["GOODNOISE_CAPTCHA_STATE"]
-    assert re.fullmatch(r"redis://([a-z-]+):6379/0", state)[1] in of_kind("Service")
+    variables = of_kind("ConfigMap")["goodnoise-captcha"]["data"]
+    for name, known in (("STATE", "redis"), ("COUNTERS", "counters")):
+        host = re.fullmatch(r"redis://([a-z-]+):6379/0", variables[f"GOODNOISE_CAPTCHA_{name}"])[1]
+        assert host in of_kind("Service")
+        compose = COMPOSE["services"]["captcha"]["environment"][f"GOODNOISE_CAPTCHA_{name}"]
+        assert compose == f"redis://{known}:6379/0"
 
 
 def test_both_ways_to_run_redis_keep_the_pool():

@@ -23,6 +23,13 @@ _ADDRESS = "HOST:PORT (port 0: a free one)"
 def serve(
     state: StateUrl = None,
     key_file: KeyFile = None,
+    counters: Annotated[
+        str | None,
+        typer.Option(
+            help="redis://HOST:PORT/DB of the limits' counters; this one needs no disk.",
+            show_default="those of --state",
+        ),
+    ] = None,
     http: Annotated[
         str, typer.Option(help=f"{_ADDRESS} for browsers and sites' servers; 'off' for none.")
     ] = "127.0.0.1:8080",
@@ -107,6 +114,7 @@ def serve(
         place, key = state_url(state), key_file_of(key_file)
         settings = ServeSettings(
             state=place,
+            counters=counters,
             http=None if http == "off" else http,
             grpc=None if grpc == "off" else grpc,
             admin=admin,

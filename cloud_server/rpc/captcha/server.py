@@ -109,7 +109,7 @@ async def running_captcha(
         store = open_store(settings.state)
         stack.push_async_callback(store.close)
         await _publish(settings, store)
-        counting = open_limits(settings.state, limit, key=captcha.key)
+        counting = open_limits(settings.counters or settings.state, limit, key=captcha.key)
         stack.push_async_callback(counting.close)
         metrics, checker = Metrics(), health.aio.HealthServicer()
         desk: Captcha = CaptchaDesk(store, counting, captcha, await _speaker(settings))
