@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
 from cloud_server.captcha.challenges.render import Style, draw_text, render
-from cloud_server.captcha.challenges.types import HEIGHT
+from cloud_server.captcha.challenges.types import HEIGHT, WIDTH
 from cloud_server.captcha.report.ctc import read_lengths
 from cloud_server.captcha.report.harvest import Harvest, Progress, Readable
 from cloud_server.captcha.report.network import AdaptiveNet, batch_of
@@ -69,9 +69,12 @@ def plain_images(count: int, *, style: Style, lengths: tuple[int, ...], seed: in
         seed: of texts and looks.
     """
     rng = np.random.default_rng([seed, 2])
-    made = [render(draw_text(rng, lengths=lengths), rng=rng, style=style) for _ in range(count)]
-    images = np.stack([np.rint(255 * item.image).astype(np.uint8) for item in made])
-    return Readable(images, tuple(item.text for item in made))
+    images, texts = np.empty((count, HEIGHT, WIDTH), np.uint8), []
+    for number in range(count):
+        item = render(draw_text(rng, lengths=lengths), rng=rng, style=style)
+        images[number] = np.rint(255 * item.image)
+        texts.append(item.text)
+    return Readable(images, tuple(texts))
 
 
 def train_adaptive(
