@@ -43,7 +43,7 @@ class Plan:
 
     sizes: tuple[int, ...] = (1000, 2000, 4000, 8000)
     plain: int = 6000
-    plain_epochs: int = 5
+    plain_epochs: int = 3
     least_epochs: int = 6
     most_epochs: int = 20
     batch: int = 32
