@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -27,6 +29,8 @@ __all__ = [
     "reading_loss",
     "unpack_weights",
 ]
+
+_Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 
 @dataclass(frozen=True)
@@ -110,20 +114,28 @@ def unpack_weights(network: nn.Module, content: bytes, alphabet: str, *, source:
     Raises:
         GoodnoiseError: CORRUPT when they do not fit.
     """
-    with np.load(io.BytesIO(content), allow_pickle=False) as packed:
-        if str(packed["alphabet"]) != alphabet:
-            raise GoodnoiseError(
-                Code.CORRUPT, f"{source} reads {packed['alphabet']}, expected {alphabet}; train it again"
-            )
-        state = {key: torch.from_numpy(packed[key].copy()) for key in packed.files if key != "alphabet"}
+    state = _arrays(content, source)
+    known = str(state.pop("alphabet"))
+    if known != alphabet:
+        raise GoodnoiseError(Code.CORRUPT, f"{source} reads {known}, expected {alphabet}; train it again")
     try:
-        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        tensors = {key: torch.from_numpy(value) for key, value in state.items()}
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
     except RuntimeError as error:
         raise GoodnoiseError(Code.CORRUPT, f"{source} does not fit its network: {error}") from error
 
 
-def _half(value: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
-    array: np.ndarray[tuple[int, ...], np.dtype[np.generic]] = value.detach().cpu().numpy()
+def _arrays(content: bytes, source: str) -> dict[str, _Array]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as packed:
+            arrays = {key: packed[key] for key in ("alphabet", *packed.files)}
+    except (ValueError, KeyError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise GoodnoiseError(Code.CORRUPT, f"{source} holds no packed weights: {error}") from error
+    return arrays
+
+
+def _half(value: Tensor) -> _Array:
+    array: _Array = value.detach().cpu().numpy()
     return array.astype(np.float16) if value.is_floating_point() else array
 
 
