@@ -275,10 +275,14 @@ def test_settings_come_from_the_environment_and_flags_go_first(embedded):
 def test_the_service_fills_its_pool_with_attacked_images(embedded):
     site, _ = embedded.add_site()
     service = embedded("--fill", "--pool", "1")
+    lines = []
     for line in service.process.stderr:
+        lines.append(line)
         filled = json.loads(line)
         if filled["event"] == "captcha.filled" and filled["depth"] > 0:
             break
+    else:
+        pytest.fail(f"the service ended with {service.process.wait()}: {lines}")
     issued = service.stub().Issue(pb.IssueRequest(site_key=site.key), timeout=30)
     image = service.stub().GetImage(pb.GetImageRequest(challenge_id=issued.challenge_id), timeout=30)
     assert image.content.startswith(b"\x89PNG\r\n")
