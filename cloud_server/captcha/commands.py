@@ -14,6 +14,7 @@ import typer
 from cloud_server.captcha.challenges.commands import fill
 from cloud_server.captcha.places import StateUrl, state_url
 from cloud_server.captcha.report.command import report as make_report
+from cloud_server.captcha.training.commands import train
 from cloud_server.exits import EXIT_HELP, command_errors
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ app = typer.Typer(
 sites = typer.Typer(help="Sites that embed the widget, and their secrets.", no_args_is_help=True)
 app.add_typer(sites, name="sites")
 app.command(epilog=EXIT_HELP)(fill)
+app.command(epilog=EXIT_HELP)(train)
 app.command("report", epilog=EXIT_HELP)(make_report)
 
 SiteKey = Annotated[str, typer.Argument(help="The site's public key, gn_site_...", metavar="SITE_KEY")]

@@ -7,7 +7,9 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import TypeAlias
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ __all__ = [
     "pack_weights",
     "reading_loss",
     "unpack_weights",
+    "weights_name",
 ]
 
 _Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
@@ -65,24 +68,44 @@ _ROWS = (
 READERS: dict[str, Reader] = {row.name: row for row in _ROWS}
 
 
-def load_reader(name: str, alphabet: str) -> nn.Module:
+def load_reader(name: str, alphabet: str, folder: Path | None = None) -> nn.Module:
     """A trained reader in evaluation mode, without gradients for its weights.
 
     Args:
         name: in `READERS`.
         alphabet: characters, in the order of classes 1 and up.
+        folder: of weights that were trained elsewhere; None for those of this package.
 
     Raises:
-        GoodnoiseError: NOT_FOUND naming those that exist; CORRUPT when its weights are of another alphabet.
+        GoodnoiseError: NOT_FOUND naming those that exist, or the file that the folder lacks; CORRUPT when its
+            weights are of another alphabet, or none.
     """
     if name not in READERS:
         raise GoodnoiseError(Code.NOT_FOUND, f"there is no reader {name!r}; known are {', '.join(READERS)}")
     row = READERS[name]
     network = build(row.architecture, len(alphabet), width=row.width)
-    content = (files("models") / "weights" / f"text-{name}.npz").read_bytes()
-    unpack_weights(network, content, alphabet, source=f"text-{name}.npz")
+    try:
+        unpack_weights(network, _content(name, folder), alphabet, source=weights_name(name))
+    except (BadZipFile, KeyError, ValueError) as error:
+        raise GoodnoiseError(Code.CORRUPT, f"{weights_name(name)} holds no weights: {error}") from error
     fast = fold(network.eval().requires_grad_(requires_grad=False))
     return fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def weights_name(name: str) -> str:
+    """The file of a reader's weights, in whatever folder."""
+    return f"text-{name}.npz"
+
+
+def _content(name: str, folder: Path | None) -> bytes:
+    if folder is None:
+        return (files("models") / "weights" / weights_name(name)).read_bytes()
+    path = folder / weights_name(name)
+    if not path.is_file():
+        raise GoodnoiseError(
+            Code.NOT_FOUND, f"there is no {path}; make it with goodnoise-cloud captcha train --out {folder}"
+        )
+    return path.read_bytes()
 
 
 def fold(network: nn.Module) -> nn.Module:

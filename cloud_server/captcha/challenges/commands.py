@@ -19,6 +19,9 @@ def fill(
     until_full: Annotated[bool, typer.Option("--until-full", help="Stop when so many wait.")] = False,
     state: StateUrl = None,
     key: KeyFile = None,
+    readers: Annotated[
+        Path | None, typer.Option(help="Folder of 'captcha train'. Default: the readers that come along.")
+    ] = None,
 ) -> None:
     """Make images and keep so many of them waiting. One core makes about ten a second.
 
@@ -28,10 +31,10 @@ def fill(
 
     with command_errors():
         configure_logs()
-        asyncio.run(_fill(pool, state_url(state), key_file(key), until_full=until_full))
+        asyncio.run(_fill(pool, state_url(state), key_file(key), readers, until_full=until_full))
 
 
-async def _fill(pool: int, url: str, key_path: Path, *, until_full: bool) -> None:
+async def _fill(pool: int, url: str, key_path: Path, readers: Path | None, *, until_full: bool) -> None:
     from cloud_server.captcha.challenges.filler import Filled, deployment_of
     from cloud_server.captcha.challenges.filler import fill as fill_pool
     from cloud_server.captcha.challenges.maker import load_maker
@@ -41,7 +44,7 @@ async def _fill(pool: int, url: str, key_path: Path, *, until_full: bool) -> Non
     from cloud_server.logs import log
 
     key = load_key(key_path)
-    maker = await asyncio.to_thread(load_maker, deployment=deployment_of(key))
+    maker = await asyncio.to_thread(load_maker, deployment=deployment_of(key), readers=readers)
     store = open_store(url)
 
     def report(state: Filled) -> None:

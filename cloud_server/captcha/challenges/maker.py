@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,12 +17,13 @@ from cloud_server.captcha.challenges.gate import pass_gate
 from cloud_server.captcha.challenges.oracle import Misread, other_texts
 from cloud_server.captcha.challenges.render import Style, draw_text, render
 from cloud_server.captcha.challenges.types import ALPHABET, Made, Plane, Rendered
-from models.text.readers import READERS, load_reader
+from models.text.readers import READERS, load_reader, weights_name
 from models.text.recogniser import load_text_net
 from shared.attack.attack import Attack, run
 from shared.attack.budgets import Linf
 from shared.attack.oracles import Alternating
 from shared.attack.transforms import Binarise, Blur, Identity, Jpeg, MeanFilter, MedianFilter, OneOf, Resize
+from shared.files import sha256_of_file
 
 __all__ = ["ATTACK", "BATCH", "READERS_ATTACKED", "Maker", "Recipe", "load_maker"]
 
@@ -86,16 +88,18 @@ class Maker:
     Args:
         recipe: how.
         networks: the readers, in the order of the recipe.
+        weights: what tells these networks from others of the same names; empty for the project's own.
     """
 
-    def __init__(self, recipe: Recipe, networks: Sequence[nn.Module]) -> None:
+    def __init__(self, recipe: Recipe, networks: Sequence[nn.Module], *, weights: str = "") -> None:
         self.recipe = recipe
+        self._weights = weights
         self._networks = tuple(networks)
 
     @property
     def version(self) -> str:
-        """Changes with the recipe: images of another version are not issued beside these."""
-        return hashlib.sha256(repr(self.recipe).encode()).hexdigest()[:16]
+        """Changes with recipe and weights: images of another version are not issued beside these."""
+        return hashlib.sha256(f"{self.recipe!r}{self._weights}".encode()).hexdigest()[:16]
 
     def make(self, count: int, *, seed: int) -> list[Made]:
         """So many challenges, those that the gate holds back included.
@@ -146,12 +150,13 @@ class Maker:
         return Made(rendered, *pass_gate(image, rendered, levels=self.recipe.levels))
 
 
-def load_maker(recipe: Recipe | None = None, *, deployment: int = 0) -> Maker:
-    """A maker with the project's readers.
+def load_maker(recipe: Recipe | None = None, *, deployment: int = 0, readers: Path | None = None) -> Maker:
+    """A maker with the project's readers, or with those of a folder.
 
     Args:
         recipe: how challenges are made; None for the default.
         deployment: seed of the choice of fonts; each deployment has its own.
+        readers: folder of weights of `captcha train`; None for those that come along.
 
     Raises:
         GoodnoiseError: as of `load_reader`, `load_text_net` and `choose_fonts`.
@@ -160,11 +165,18 @@ def load_maker(recipe: Recipe | None = None, *, deployment: int = 0) -> Maker:
     if not recipe.style.fonts:
         recipe = replace(recipe, style=replace(recipe.style, fonts=choose_fonts(deployment)))
     torch.set_num_threads(1)
-    return Maker(recipe, [_network(name) for name, _ in recipe.readers])
+    names = [name for name, _ in recipe.readers]
+    networks = [_network(name, readers) for name in names]
+    return Maker(recipe, networks, weights="" if readers is None else _digest(names, readers))
 
 
-def _network(name: str) -> nn.Module:
-    return load_reader(name, ALPHABET) if name in READERS else load_text_net(name, ALPHABET)
+def _network(name: str, folder: Path | None) -> nn.Module:
+    return load_reader(name, ALPHABET, folder) if name in READERS else load_text_net(name, ALPHABET)
+
+
+def _digest(names: Sequence[str], folder: Path) -> str:
+    own = [name for name in names if name in READERS]
+    return " ".join(sha256_of_file(folder / weights_name(name)) for name in own)
 
 
 def _stack(planes: Sequence[Plane]) -> Tensor:

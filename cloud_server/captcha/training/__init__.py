@@ -1,0 +1,1 @@
+"""Training the small readers that challenges are attacked with: plainly, hardened, adapted."""
