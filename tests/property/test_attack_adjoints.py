@@ -26,6 +26,7 @@ from shared.attack.transforms import (
     MedianFilter,
     Mirror,
     Noise,
+    OneOf,
     Pad,
     Resize,
     Transform,
@@ -56,6 +57,8 @@ LINEAR: dict[str, Transform] = {
     "jpeg at full chroma": Jpeg(50, 90, halve_chroma=0.0, rounding="none"),
     "jpeg at half chroma": Jpeg(50, 90, halve_chroma=1.0, rounding="none"),
     "maybe": Maybe(Resize(0.5, 0.9), 0.5),
+    "one of": OneOf((Blur(), Resize(0.4, 1.3), Mirror(0.5), Warp(TILTED, 14)), (0.4, 0.2, 0.2, 0.2)),
+    "one of within a chain": Chain((OneOf((Identity(), MeanFilter())), OneOf((Noise(), Pad(p=1.0))))),
     "chain": Chain((Maybe(Blur(), 0.5), Resize(), Warp(TILTED, 14))),
 }
 
@@ -65,6 +68,7 @@ OTHERS: dict[str, Transform] = {
     "median": MedianFilter(),
     "median of five": MedianFilter(5),
     "binarise": Binarise(),
+    "one of those": OneOf((MedianFilter(), Binarise(), Jpeg(60, 60))),
     "binarise at a level": Binarise(0.5, softness=30.0),
 }
 

@@ -5,7 +5,16 @@ import numpy.typing as npt
 import pytest
 
 from shared.attack.keys import Keys
-from shared.attack.oracles import Ensemble, Expectation, Linear, LossGradient, Negated, ScaleCopies, Scaled
+from shared.attack.oracles import (
+    Alternating,
+    Ensemble,
+    Expectation,
+    Linear,
+    LossGradient,
+    Negated,
+    ScaleCopies,
+    Scaled,
+)
 from shared.attack.transforms import Chain, Identity, Mirror, Noise, Resize
 
 Images = npt.NDArray[np.float32]
@@ -86,6 +95,57 @@ def test_draws_do_not_depend_on_the_batch() -> None:
     np.testing.assert_allclose(both.gradient[1:], second.gradient, atol=1e-6)
 
 
+def _turn(oracle: Alternating, keys: Keys) -> int:
+    """Which of `_members` it was."""
+    return int(oracle(_photos()[: len(keys.ids)], keys).gradient[0, 0, 0, 0])
+
+
+def _members(count: int) -> list[Linear]:
+    return [Linear(np.full((3, 5, 5), number, np.float32)) for number in range(count)]
+
+
+def test_turns_come_as_often_as_weights_say() -> None:
+    oracle = Alternating(_members(3), [6, 3, 1])
+    turns = np.bincount([_turn(oracle, Keys(0, (1,)).at(step)) for step in range(2000)], minlength=3)
+    np.testing.assert_allclose(turns, [1200, 600, 200], atol=5 * np.sqrt(500))
+    even = Alternating(_members(2))
+    turns = np.bincount([_turn(even, Keys(0, (1,)).at(step)) for step in range(1000)], minlength=2)
+    np.testing.assert_allclose(turns, [500, 500], atol=80)
+
+
+def test_whose_turn_it_is_does_not_depend_on_the_batch() -> None:
+    oracle = Alternating(_members(4))
+    both = [_turn(oracle, KEYS.at(step)) for step in range(40)]
+    assert both == [_turn(oracle, Keys(0, (2,)).at(step)) for step in range(40)]
+    assert both != [_turn(oracle, Keys(1, (2,)).at(step)) for step in range(40)]
+    assert len(set(both)) == 4
+
+
+def test_who_has_the_turn_answers_alone_with_draws_of_its_own() -> None:
+    calls: list[Keys] = []
+
+    def spying(images: Images, keys: Keys, /) -> LossGradient:
+        calls.append(keys)
+        return Linear(_weight(1), 0.5)(images, keys)
+
+    found = Alternating([spying])(_photos(), KEYS)
+    expected = Linear(_weight(1), 0.5)(_photos(), KEYS)
+    np.testing.assert_array_equal(found.loss, expected.loss)
+    np.testing.assert_array_equal(found.gradient, expected.gradient)
+    Alternating([spying, spying, spying])(_photos(), KEYS.at(1))
+    assert len(calls) == 2
+    assert [keys.ids for keys in calls] == [KEYS.ids, KEYS.ids]
+    # The draw of the turn is not the member's own draw.
+    assert calls[1].shared().random() != KEYS.at(1).shared().random()
+
+
+def test_an_expectation_over_readers_in_turn_carries_the_gradient_back() -> None:
+    oracle = Expectation(Alternating([Linear(_weight(1)), Linear(_weight(2))]), Mirror(1.0))
+    for step in range(8):
+        gradient = oracle(_photos(), KEYS.at(step)).gradient
+        assert any(np.array_equal(gradient[0], _weight(seed)[..., ::-1]) for seed in (1, 2))
+
+
 def test_scale_copies_weigh_each_copy_by_its_scale() -> None:
     found = ScaleCopies(Linear(_weight(1)), 3)(_photos(), KEYS)
     np.testing.assert_allclose(found.gradient[0], _weight(1) * (1 + 0.5 + 0.25) / 3, rtol=1e-5)
@@ -102,6 +162,10 @@ def test_a_caller_s_mistake_is_named() -> None:
         Ensemble([])
     with pytest.raises(ValueError, match="2 weights"):
         Ensemble([Linear(_weight(1))], [1.0, 2.0])
+    with pytest.raises(ValueError, match="Alternating: expected one oracle"):
+        Alternating([])
+    with pytest.raises(ValueError, match="Alternating: 1 oracles but 2 weights"):
+        Alternating([Linear(_weight(1))], [1.0, 2.0])
     with pytest.raises(ValueError, match="every weight is 0"):
         Ensemble([Linear(_weight(1))], [0.0])
     with pytest.raises(ValueError, match="copies"):

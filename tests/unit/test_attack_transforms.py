@@ -18,6 +18,7 @@ from shared.attack.transforms import (
     BlockShuffle,
     Blur,
     Chain,
+    Identity,
     Jitter,
     Jpeg,
     Maybe,
@@ -25,6 +26,7 @@ from shared.attack.transforms import (
     MedianFilter,
     Mirror,
     Noise,
+    OneOf,
     Pad,
     Resize,
     Warp,
@@ -274,3 +276,52 @@ def test_shapes_are_known_before_anything_is_computed() -> None:
 def test_a_caller_s_mistake_is_named(make: Any, names: str) -> None:
     with pytest.raises(ValueError, match=names):
         make()
+
+
+def _chosen(one: OneOf, step: int, ids: tuple[int, ...] = (3,), stream: int = 0) -> int:
+    choice, _ = one.draw(Keys(7, ids).at(step).fork(stream), (len(ids), 1, 4, 4))
+    return int(choice)
+
+
+def test_one_of_several_is_drawn_as_often_as_its_weight_says() -> None:
+    one = OneOf((Identity(), Noise(), Mirror(1.0)), (6, 3, 1))
+    counts = np.bincount([_chosen(one, step) for step in range(2000)], minlength=3)
+    # Five deviations of a binomial count.
+    np.testing.assert_allclose(counts, [1200, 600, 200], atol=5 * np.sqrt(500))
+    even = np.bincount([_chosen(OneOf((Identity(), Mirror())), step) for step in range(1000)], minlength=2)
+    np.testing.assert_allclose(even, [500, 500], atol=80)
+    never = OneOf((Identity(), Mirror()), (1, 0))
+    assert not any(_chosen(never, step) for step in range(50))
+
+
+def test_which_one_does_not_depend_on_the_batch_and_repeats_itself() -> None:
+    one = OneOf((Identity(), Mirror(), Noise(), Resize()))
+    steps = range(40)
+    first = [_chosen(one, step, (3, 4, 5)) for step in steps]
+    assert first == [_chosen(one, step, (3, 4, 5)) for step in steps]
+    assert first == [_chosen(one, step, (4,)) for step in steps]
+    assert first != [_chosen(one, step, stream=1) for step in steps]
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_one_of_several_does_what_the_chosen_one_does(rng: np.random.Generator, step: int) -> None:
+    parts = (Noise(8.0, 8.0), Warp([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], 14), Mirror(1.0))
+    one, keys = OneOf(parts), Keys(1, (5, 6)).at(step)
+    x = rng.random((2, 3, 20, 20)).astype(np.float32)
+    params = one.draw(keys, x.shape)
+    choice, inner = params
+    changed = one.apply(x, params)
+    np.testing.assert_array_equal(changed, parts[choice].apply(x, inner))
+    assert out_shape(one, params, x.shape) == changed.shape
+    gradient = rng.standard_normal(changed.shape).astype(np.float32)
+    np.testing.assert_array_equal(one.adjoint(gradient, x, params), parts[choice].adjoint(gradient, x, inner))
+    # Each image has a draw of its own, the same in any batch.
+    alone = one.apply(x[1:], one.draw(keys.pick(1, 2), x[1:].shape))
+    np.testing.assert_allclose(alone, changed[1:], atol=1e-6)
+
+
+def test_one_of_none_and_weights_that_do_not_fit_are_named() -> None:
+    with pytest.raises(ValueError, match="one transform or more"):
+        OneOf(())
+    with pytest.raises(ValueError, match="2 transforms but 3 weights"):
+        OneOf((Identity(), Mirror()), (1, 2, 3))
