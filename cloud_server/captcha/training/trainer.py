@@ -26,8 +26,8 @@ __all__ = ["OnUpdate", "Trainer", "begin", "learning_loss", "share_read"]
 # Called after each update with how many there were, and the loss of the last.
 OnUpdate = Callable[[int, float], None]
 
-# Updates over which the learning rate rises.
-_RISE = 50
+# Share of the updates over which the learning rate rises.
+_RISE = 0.1
 _READ_AT_ONCE = 100
 
 
@@ -96,7 +96,7 @@ class Trainer:
 
     def _rate(self) -> float:
         cosine = (1 + math.cos(math.pi * self._done / self._steps)) / 2
-        return self._plan.rate * min(1.0, (self._done + 1) / _RISE) * cosine
+        return self._plan.rate * min(1.0, (self._done + 1) / (_RISE * self._steps)) * cosine
 
     def _resume(self) -> None:
         found = read_checkpoint(self._path, self._key)
