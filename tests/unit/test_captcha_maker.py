@@ -203,6 +203,16 @@ def test_strokes_that_turned_light_are_dark_again_or_held_back():
     assert not legible or stroke_contrast(image, rendered.ink) >= 0.95 * before
 
 
+def test_strokes_that_cannot_be_mended_within_the_budget_are_held_back():
+    rendered = drawn("KMNPRT")
+    # Lifted as far as the budget goes, strokes are fainter and their grain cannot be damped upwards.
+    lifted = np.clip(rendered.image + 16 / 255 * rendered.ink, 0, 1).astype(np.float32)
+    image, legible = pass_gate(lifted, rendered, levels=16)
+    assert template_scores(image, rendered).argmax(axis=1).tolist() == [ALPHABET.index(c) for c in "KMNPRT"]
+    assert stroke_contrast(image, rendered.ink) < 0.95 * stroke_contrast(rendered.image, rendered.ink)
+    assert not legible
+
+
 def test_a_recipe_whose_characters_sink_in_grain_issues_nothing():
     sunk = replace(QUICK, style=Style(contrast=(3, 4), grain=(9, 10)))
     assert not any(item.legible for item in load_maker(sunk).make(4, seed=0))

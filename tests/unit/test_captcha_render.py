@@ -91,6 +91,13 @@ def test_every_glyph_is_whole_and_inside_the_canvas(font):
             assert letter[others < 0.5].sum() > 0.7 * letter.sum(), (text, index)
 
 
+def test_a_style_that_would_push_characters_out_leaves_them_inside(rng):
+    for text in ("J", "WMWMWM"):
+        made = render(text, rng=rng, style=Style(shift=60, gap=(40, 60), wave=0))
+        assert (made.letters.sum(axis=(1, 2)) > 60).all()
+        assert max(made.letters[:, [0, -1]].max(), made.letters[:, :, [0, -1]].max()) < 0.1
+
+
 def test_characters_stand_in_the_order_of_the_text(rng):
     made = render("ACDEFH", rng=rng)
     middles = [np.average(np.arange(WIDTH), weights=letter.sum(axis=0)) for letter in made.letters]
