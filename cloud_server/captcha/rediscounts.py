@@ -1,7 +1,7 @@
 """Counters in Redis for `limits`, for replicas on several machines.
 
-The ones of `limits` itself make a round trip for each hit, and a challenge costs five hits: at 500 challenges
-a second the client does nothing else. These go out in batches.
+The ones of `limits` itself make a round trip for each hit, and a challenge costs five hits. These go out in
+batches with those of other calls; that this is faster was not shown (`tests/bench/load_captcha.py`).
 """
 
 from __future__ import annotations
