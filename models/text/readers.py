@@ -28,6 +28,7 @@ __all__ = [
     "fold",
     "load_reader",
     "pack_weights",
+    "read_weights",
     "reading_loss",
     "unpack_weights",
     "weights_name",
@@ -85,7 +86,7 @@ def load_reader(name: str, alphabet: str, folder: Path | None = None) -> nn.Modu
     row = READERS[name]
     network = build(row.architecture, len(alphabet), width=row.width)
     try:
-        unpack_weights(network, _content(name, folder), alphabet, source=weights_name(name))
+        unpack_weights(network, read_weights(name, folder), alphabet, source=weights_name(name))
     except (BadZipFile, KeyError, ValueError) as error:
         raise GoodnoiseError(Code.CORRUPT, f"{weights_name(name)} holds no weights: {error}") from error
     fast = fold(network.eval().requires_grad_(requires_grad=False))
@@ -97,7 +98,12 @@ def weights_name(name: str) -> str:
     return f"text-{name}.npz"
 
 
-def _content(name: str, folder: Path | None) -> bytes:
+def read_weights(name: str, folder: Path | None = None) -> bytes:
+    """The packed weights of a reader, of a folder or those that come along.
+
+    Raises:
+        GoodnoiseError: NOT_FOUND when the folder has none.
+    """
     if folder is None:
         return (files("models") / "weights" / weights_name(name)).read_bytes()
     path = folder / weights_name(name)

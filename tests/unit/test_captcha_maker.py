@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.resources import files
 from itertools import islice
 
 import numpy as np
@@ -16,7 +17,8 @@ from cloud_server.captcha.challenges.legibility import stroke_contrast, template
 from cloud_server.captcha.challenges.maker import ATTACK, Maker, Recipe, load_maker  # noqa: E402
 from cloud_server.captcha.challenges.render import Style, render  # noqa: E402
 from cloud_server.captcha.challenges.types import ALPHABET, HEIGHT, WIDTH  # noqa: E402
-from models.text.readers import decode, load_reader  # noqa: E402
+from models.text.networks import build  # noqa: E402
+from models.text.readers import READERS, decode, load_reader, pack_weights, weights_name  # noqa: E402
 from shared.errors import Code, GoodnoiseError  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -135,6 +137,20 @@ def test_deployments_have_looks_of_their_own(quick):
     assert {item.rendered.font for item in other.make(4, seed=0)} <= {font.name for font in choose_fonts(1)}
     given = replace(QUICK, style=Style(fonts=choose_fonts(7, count=1)))
     assert load_maker(given, deployment=1).recipe.style.fonts == choose_fonts(7, count=1)
+
+
+def test_the_version_follows_the_weights_and_the_gate(quick, tmp_path, monkeypatch):
+    weights = files("models") / "weights"
+    for name, _ in QUICK.readers:
+        (tmp_path / weights_name(name)).write_bytes((weights / weights_name(name)).read_bytes())
+    assert load_maker(QUICK, readers=tmp_path).version == quick.version
+    name = QUICK.readers[0][0]
+    network = build(READERS[name].architecture, len(ALPHABET), width=READERS[name].width)
+    (tmp_path / weights_name(name)).write_bytes(pack_weights(network, ALPHABET))
+    assert load_maker(QUICK, readers=tmp_path).version != quick.version
+    before = quick.version
+    monkeypatch.setattr("cloud_server.captcha.challenges.maker.LEAST_MARGIN", 0.5)
+    assert quick.version != before
 
 
 def test_the_version_follows_the_recipe(quick):

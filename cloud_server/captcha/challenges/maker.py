@@ -13,17 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from cloud_server.captcha.challenges.fonts import choose_fonts
-from cloud_server.captcha.challenges.gate import pass_gate
+from cloud_server.captcha.challenges.gate import LEAST_CONTRAST, LEAST_MARGIN, pass_gate
 from cloud_server.captcha.challenges.oracle import Misread, other_texts
 from cloud_server.captcha.challenges.render import Style, draw_text, render
 from cloud_server.captcha.challenges.types import ALPHABET, Made, Plane, Rendered
-from models.text.readers import READERS, load_reader, weights_name
+from models.text.readers import READERS, load_reader, read_weights
 from models.text.recogniser import load_text_net
 from shared.attack.attack import Attack, run
 from shared.attack.budgets import Linf
 from shared.attack.oracles import Alternating
 from shared.attack.transforms import Binarise, Blur, Identity, Jpeg, MeanFilter, MedianFilter, OneOf, Resize
-from shared.files import sha256_of_file
 
 __all__ = ["ATTACK", "BATCH", "READERS_ATTACKED", "Maker", "Recipe", "load_maker"]
 
@@ -98,8 +97,9 @@ class Maker:
 
     @property
     def version(self) -> str:
-        """Changes with recipe and weights: images of another version are not issued beside these."""
-        return hashlib.sha256(f"{self.recipe!r}{self._weights}".encode()).hexdigest()[:16]
+        """Changes with recipe, weights and gate: images of another version are not issued beside these."""
+        made_by = f"{self.recipe!r} {self._weights} {LEAST_CONTRAST} {LEAST_MARGIN}"
+        return hashlib.sha256(made_by.encode()).hexdigest()[:16]
 
     def make(self, count: int, *, seed: int) -> list[Made]:
         """So many challenges, those that the gate holds back included.
@@ -167,16 +167,16 @@ def load_maker(recipe: Recipe | None = None, *, deployment: int = 0, readers: Pa
     torch.set_num_threads(1)
     names = [name for name, _ in recipe.readers]
     networks = [_network(name, readers) for name in names]
-    return Maker(recipe, networks, weights="" if readers is None else _digest(names, readers))
+    return Maker(recipe, networks, weights=_digest(names, readers))
 
 
 def _network(name: str, folder: Path | None) -> nn.Module:
     return load_reader(name, ALPHABET, folder) if name in READERS else load_text_net(name, ALPHABET)
 
 
-def _digest(names: Sequence[str], folder: Path) -> str:
+def _digest(names: Sequence[str], folder: Path | None) -> str:
     own = [name for name in names if name in READERS]
-    return " ".join(sha256_of_file(folder / weights_name(name)) for name in own)
+    return " ".join(hashlib.sha256(read_weights(name, folder)).hexdigest() for name in own)
 
 
 def _stack(planes: Sequence[Plane]) -> Tensor:
