@@ -152,6 +152,8 @@ class Alternating:
             raise ValueError("Alternating: expected one oracle or more, got none")
         if self.weights is not None and len(self.weights) != len(self.oracles):
             raise ValueError(f"Alternating: {len(self.oracles)} oracles but {len(self.weights)} weights")
+        if self.weights is not None and not any(self.weights):
+            raise ValueError("Alternating: every weight is 0; give one a weight")
 
     def __call__(self, images: Array, keys: Keys, /) -> LossGradient:
         """Loss and gradient of the one whose turn it is, the same for all images of a step."""

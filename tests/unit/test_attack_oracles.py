@@ -172,3 +172,9 @@ def test_a_caller_s_mistake_is_named() -> None:
         Expectation(Linear(_weight(1)), Identity(), 0)
     with pytest.raises(ValueError, match="copies"):
         ScaleCopies(Linear(_weight(1)), 0)(_photos(), KEYS)
+
+
+@pytest.mark.parametrize("weights", [[0.0, 0.0], [0, 0]])
+def test_nobody_s_turn_is_a_caller_s_mistake(weights: list[float]) -> None:
+    with pytest.raises(ValueError, match="every weight is 0"):
+        Alternating([Linear(_weight(1)), Linear(_weight(2))], weights)

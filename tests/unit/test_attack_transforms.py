@@ -325,3 +325,8 @@ def test_one_of_none_and_weights_that_do_not_fit_are_named() -> None:
         OneOf(())
     with pytest.raises(ValueError, match="2 transforms but 3 weights"):
         OneOf((Identity(), Mirror()), (1, 2, 3))
+
+
+def test_one_of_none_is_a_caller_s_mistake() -> None:
+    with pytest.raises(ValueError, match="every weight is 0"):
+        OneOf((Identity(), Mirror()), (0.0, 0.0))

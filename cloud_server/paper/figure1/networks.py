@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -19,16 +20,16 @@ __all__ = ["ColumnLstm", "LetterOracle", "Recogniser", "SmallCnn", "build"]
 NOTHING = -1
 
 
-class Recogniser(nn.Module):
+class Recogniser(nn.Module, ABC):
     """Grey images N 1 S S in [0,1] in; a loss for training and attack, and letters, out."""
 
+    @abstractmethod
     def losses(self, images: Tensor, labels: Tensor) -> Tensor:
         """The loss (N) of the right letters (N)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, images: Tensor) -> Tensor:
         """The letters' indices (N), `NOTHING` where it is not one letter."""
-        raise NotImplementedError
 
 
 class ColumnLstm(Recogniser):

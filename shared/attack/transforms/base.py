@@ -160,6 +160,8 @@ class OneOf:
             raise ValueError("OneOf: expected one transform or more, got none")
         if self.weights is not None and len(self.weights) != len(self.transforms):
             raise ValueError(f"OneOf: {len(self.transforms)} transforms but {len(self.weights)} weights")
+        if self.weights is not None and not any(self.weights):
+            raise ValueError("OneOf: every weight is 0; give one a weight")
 
     def draw(self, keys: Keys, shape: Shape) -> Params:
         """Which one, and its parameters."""
