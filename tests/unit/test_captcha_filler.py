@@ -87,15 +87,22 @@ def stock_of(store, maker):
 
 async def take_all(store):
     """All images that wait, as visitors would get them, with their sealed answers."""
+    found = await take(store, 1000)
+    assert len(found) < 1000, "the pool has no end"
+    return found
+
+
+async def take(store, most):
+    """The oldest images that wait, at most so many."""
     found, now = [], time.time()
-    for number in range(1000):
+    for number in range(most):
         key = hashlib.sha256(b"%d" % number).digest()
         asked = Challenge(key=key, kind=Kind.IMAGE, site="site", created=now, expires=now + 300)
         challenge = await store.pool_take(asked)
         if challenge is None:
             return found
         found.append((await store.challenge_image(key, now=now), challenge.answer))
-    raise RuntimeError("the pool has no end")
+    return found
 
 
 def chunks(png):
@@ -113,7 +120,8 @@ def chunks(png):
 
 async def test_the_pool_gets_what_the_gate_lets_pass_and_nothing_else(store, maker):
     reports = []
-    pool = 7
+    # The gate refuses four of ten of these: that none of so many is refused happens once in 500,000 times.
+    pool = 24
     state = await fill(stock_of(store, maker), maker, pool=pool, until_full=True, report=reports.append)
     refused = [item for item in maker.made if not item.legible]
     assert refused
@@ -164,20 +172,40 @@ async def test_filling_goes_on_after_an_interruption(store, maker):
     assert len({image for image, _ in waiting}) == len(waiting)
 
 
+class Watched(Stock):
+    """The real stock, which tells when its depth was looked at."""
+
+    def __init__(self, store, *, key, style):
+        super().__init__(store, key=key, style=style)
+        self.looked = asyncio.Event()
+
+    async def depth(self):
+        found = await super().depth()
+        self.looked.set()
+        return found
+
+
 async def test_a_full_pool_is_filled_again_as_images_are_taken(store, maker, monkeypatch):
     monkeypatch.setattr("cloud_server.captcha.challenges.filler._LOOK_SECONDS", 0.01)
-    stock = stock_of(store, maker)
+    stock = Watched(store, key=KEY, style=maker.version)
     await stock.put([Prepared(b"image", "ACDE")] * 4)
-    reported = asyncio.Event()
-    task = asyncio.create_task(fill(stock, maker, pool=4, until_full=False, report=lambda _: reported.set()))
-    while not maker.made:
-        assert len(await take_all(store)) <= 4
-        await asyncio.sleep(0.01)
-    await asyncio.wait_for(reported.wait(), 120)
+    full = asyncio.Event()
+
+    def told(state):
+        # A batch of which the gate refuses every image leaves the pool as empty as it was.
+        if state.depth >= 4:
+            full.set()
+
+    task = asyncio.create_task(fill(stock, maker, pool=4, until_full=False, report=told))
+    await asyncio.wait_for(stock.looked.wait(), 30)
+    assert maker.made == []
+    # The four that waited are the oldest: nothing that is made meanwhile is taken with them.
+    assert [image for image, _ in await take(store, 4)] == [b"image"] * 4
+    await asyncio.wait_for(full.wait(), 120)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await store.pool_depth() > 0
+    assert await store.pool_depth() == len(maker.issued) >= 4
 
 
 async def test_answers_are_not_in_the_state_in_the_clear(tmp_path, maker):
