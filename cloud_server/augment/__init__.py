@@ -1,0 +1,1 @@
+"""Augmentation: adversarial samples for short or biased classes, with where each one comes from."""
