@@ -133,6 +133,17 @@ class L2:
         if self.cap_levels is not None:
             _check(self.cap_levels, "cap_levels")
 
+    @classmethod
+    def of_radius(cls, radius: float, elements: int, *, cap_levels: float | None = None) -> L2:
+        """The budget of this radius, in the units of [0,1], on images of so many elements (C x H x W).
+
+        Raises:
+            ValueError: for a radius or a number of elements that is not positive.
+        """
+        if not (0.0 < radius < np.inf and elements > 0):
+            raise ValueError(f"radius: expected one above 0 over 1 element or more, got {radius}, {elements}")
+        return cls(float(-20.0 * np.log10(radius / np.sqrt(elements))), cap_levels)
+
     def linf_radius(self, original: Array) -> float:
         """The cap, or without one the size of equal changes everywhere."""
         if self.cap_levels is not None:
