@@ -56,7 +56,8 @@ class Engine:
         surrogate: what is attacked; None for a control.
         codec: what samples are encoded with before they are judged.
         seed: of everything random.
-        universal: perturbations by the surrogate's outputs, for recipes that add them; see `universal.train_universal`.
+        universal: for recipes that add them: perturbations by the surrogate's outputs, as
+            `universal.train_universal` makes them.
         batch: images that the network gets at once.
         second: the network whose evidence for the parent's class is held down (M2m's network under
             training); None is the surrogate.

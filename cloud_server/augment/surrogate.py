@@ -98,9 +98,9 @@ def _read(path: Path, classes: Sequence[str]) -> nn.Module:
     if not path.is_file():
         raise GoodnoiseError(Code.NOT_FOUND, f"surrogate: there is no file {path}; give a .onnx or .npz file")
     if path.suffix == ".onnx":
-        from cloud_server.augment.onnx_file import read_onnx
+        from cloud_server.augment.onnx_file import read_classifier
 
-        return read_onnx(path)
+        return read_classifier(path)
     if path.suffix == ".npz":
         return _read_npz(path, classes)
     raise GoodnoiseError(Code.INVALID_INPUT, f"surrogate: {path} is neither .onnx nor .npz; save it as one")
