@@ -111,8 +111,7 @@ class Recipe:
             _check_range(self.name, key, getattr(self, key), low, high)
         for key in ("loss", "fallback", "targets", "parents"):
             _check_choice(self.name, key, getattr(self, key))
-        _check_choice(self.name, "norm", self.budget.norm)
-        _check_range(self.name, "radius", self.budget.radius, 0.0, _LARGEST[self.budget.norm])
+        self._check_size(self.budget)
 
     def __str__(self) -> str:
         """Name, version and what was changed: what provenance says."""
@@ -169,10 +168,17 @@ class Recipe:
     def _size(self, changes: Mapping[str, Any]) -> Size:
         norm, radius = changes.get("norm", self.budget.norm), changes.get("radius", self.budget.radius)
         _check_choice(self.name, "norm", norm)
-        _check_number(self.name, "radius", radius)
         if norm != self.budget.norm and "radius" not in changes:
             raise ValueError(f"recipe {self.name!r}: norm {norm!r} needs a radius of its own; give one")
-        return Size(norm, float(radius))
+        size = Size(norm, radius)
+        self._check_size(size)
+        return size
+
+    def _check_size(self, size: Size) -> None:
+        _check_choice(self.name, "norm", size.norm)
+        _check_range(self.name, "radius", size.radius, 0.0, _LARGEST[size.norm])
+        if size.radius == 0 and (self.attack is not None or self.control is Kind.NOISE):
+            raise ValueError(f"recipe {self.name!r}: radius must be above 0, got {size.radius!r}")
 
     def _attack(self, size: Size, changes: Mapping[str, Any]) -> Attack | None:
         if self.attack is None:
