@@ -14,7 +14,7 @@ from torch import nn
 
 from shared.errors import Code, GoodnoiseError
 
-__all__ = ["Shape", "Surrogate", "as_surrogate", "evaluating", "sha256_of"]
+__all__ = ["Shape", "Surrogate", "as_surrogate", "check_outputs", "evaluating", "sha256_of"]
 
 # Channels, height, width.
 Shape = tuple[int, int, int]
@@ -66,7 +66,7 @@ def as_surrogate(network: nn.Module | Path | str, *, classes: Sequence[str], sha
     """
     module = copy.deepcopy(network) if isinstance(network, nn.Module) else _read(Path(network), classes)
     module = module.eval().requires_grad_(requires_grad=False)
-    _check_outputs(module, len(classes), shape)
+    check_outputs(module, len(classes), shape)
     return Surrogate(module, tuple(classes), shape, sha256_of(module))
 
 
@@ -119,7 +119,12 @@ def _read_npz(path: Path, classes: Sequence[str]) -> nn.Module:
     return saved.network
 
 
-def _check_outputs(network: nn.Module, classes: int, shape: Shape) -> None:
+def check_outputs(network: nn.Module, classes: int, shape: Shape) -> None:
+    """Run two grey images.
+
+    Raises:
+        GoodnoiseError: PRECONDITION when the network cannot, or returns anything but logits 2 K.
+    """
     with evaluating(network), torch.no_grad():
         try:
             outputs = tuple(network(torch.full((2, *shape), 0.5)).shape)
