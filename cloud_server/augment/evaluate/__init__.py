@@ -1,0 +1,1 @@
+"""What augmentation is worth: arms that differ in one thing, trained alike, and the controls beside them."""

@@ -1,0 +1,99 @@
+"""The table of arms: what each training has that the others have not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from cloud_server.augment.recipes import RECIPES, Recipe
+
+__all__ = ["ARMS", "Amount", "Arm", "Online"]
+
+# 'double': as many samples as a rare class has images (the paper's +10 %). 'balance': up to the largest.
+Amount = Literal["double", "balance"]
+
+
+@dataclass(frozen=True)
+class Online:
+    """Rows of a batch that are perturbed against the network under training itself.
+
+    Args:
+        recipe: how.
+        share: of the rows that qualify.
+        start: share of the updates after which it begins.
+        who: 'rare' keeps rare rows' labels and moves them toward other classes (hardening); 'all' does so
+            with rows of any class; 'toward' moves rows of frequent classes into rare ones and relabels them.
+        soft: weight of those rows' losses.
+    """
+
+    recipe: Recipe
+    share: float = 0.5
+    start: float = 0.0
+    who: Literal["rare", "all", "toward"] = "rare"
+    soft: float = 1.0
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train.
+
+    Args:
+        name: in the table.
+        about: what it is, in a few words.
+        control: whether it is one of those that a recipe has to beat.
+        balanced: classes are drawn alike, otherwise as often as they have images.
+        reweight: share of the updates after which losses are weighted by class; 1 is never.
+        samples: the recipe of samples that are made before and drawn like images of their label.
+        amount: how many of each rare class.
+        mix: share of samples among the rows of a rare class; None leaves it to their numbers.
+        online: what is perturbed meanwhile.
+    """
+
+    name: str
+    about: str
+    control: bool = True
+    balanced: bool = False
+    reweight: float = 1.0
+    samples: Recipe | None = None
+    amount: Amount = "double"
+    mix: float | None = None
+    online: Online | None = None
+
+    @property
+    def surrogate(self) -> bool:
+        """Whether its samples need one."""
+        return self.samples is not None and self.samples.surrogate
+
+
+_ROWS = (
+    Arm("nothing", "the imbalanced data as they are"),
+    Arm(
+        "duplicates",
+        "rare images again, up to the largest class",
+        samples=RECIPES["duplicate"],
+        amount="balance",
+    ),
+    Arm("balanced", "classes drawn alike", balanced=True),
+    Arm("deferred", "losses weighted by class in the last fifth (arXiv 1906.07413)", reweight=0.8),
+    Arm(
+        "noise",
+        "classes drawn alike; rare images with random noise of L2 0.5 beside them",
+        balanced=True,
+        samples=RECIPES["noise"],
+        amount="balance",
+        mix=0.5,
+    ),
+    Arm("unperturbed", "as the paper's, but nothing is perturbed", samples=RECIPES["unperturbed"]),
+    Arm("paper", "the paper: +100 % of each rare class by L2 0.5", control=False, samples=RECIPES["paper"]),
+    Arm(
+        "m2m",
+        "M2m: samples up to the largest class in the last fifth",
+        control=False,
+        samples=RECIPES["m2m"],
+        amount="balance",
+    ),
+)
+
+ARMS: Mapping[str, Arm] = MappingProxyType({row.name: row for row in _ROWS})

@@ -1,0 +1,203 @@
+"""One unit of an evaluation: one arm, one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from cloud_server.augment.engine import Engine
+from cloud_server.augment.evaluate.arms import Arm, Online
+from cloud_server.augment.evaluate.pools import Pool, effective_weights, pool_batches
+from cloud_server.augment.evaluate.protocols import Protocol
+from cloud_server.augment.plan import plan_counts
+from cloud_server.augment.recipes import Recipe
+from cloud_server.augment.rows import Rows, Unencoded, scale_of
+from cloud_server.augment.surrogate import Surrogate, as_surrogate
+from cloud_server.augment.types import Kind
+from models.vision.cifar import Labelled
+from models.vision.networks import build_classifier
+from models.vision.saving import load_classifier, save_classifier
+from models.vision.training import Batch, Images, Labels, fit, predict
+
+__all__ = ["Made", "Unit", "Work", "make_samples", "online_batches", "train_arm"]
+
+# The surrogate is another network than any arm's.
+_SURROGATE = 1 << 20
+_PART = 64
+OnUpdate = Callable[[int, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """Samples of an arm. images: N C H W. labels: N. accepted: share that reached its target, in [0,1]."""
+
+    images: Images
+    labels: Labels
+    accepted: float
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """What a unit left. predicted: labels that the network gave the test images, N. accepted: see `Made`."""
+
+    predicted: npt.NDArray[np.int64]
+    accepted: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the units of one seed have in common.
+
+    Args:
+        train: the imbalanced data.
+        test: all held-out images.
+        rare: indices of the rare classes.
+        protocol: see there.
+        seed: of everything.
+        folder: where surrogates are kept between units.
+    """
+
+    train: Labelled
+    test: Labelled
+    rare: Labels
+    protocol: Protocol
+    seed: int
+    folder: Path
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """C H W."""
+        _, channels, height, width = self.train.images.shape
+        return (channels, height, width)
+
+    def network(self, seed: int) -> nn.Module:
+        """A new network; the same for the same seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            channels, height, width = self.shape
+            return build_classifier(
+                self.protocol.network,
+                len(self.train.classes),
+                channels=channels,
+                size=min(height, width),
+            )
+
+    def surrogate(self, on_update: OnUpdate | None = None) -> Surrogate:
+        """Trained on the imbalanced data with classes drawn alike; kept for the other arms."""
+        path = self.folder / f"surrogate-{self.seed}.npz"
+        if path.is_file():
+            network = load_classifier(path).network
+        else:
+            network = self._train(
+                Arm("surrogate", "", balanced=True), None, _SURROGATE + self.seed, on_update
+            )
+            name = self.protocol.network
+            save_classifier(path, network, name=name, classes=self.train.classes, shape=self.shape)
+        return as_surrogate(network, classes=self.train.classes, shape=self.shape)
+
+    def train_arm(self, arm: Arm, on_update: OnUpdate | None = None) -> tuple[nn.Module, float]:
+        """The arm's network, and what share of its samples reached their target."""
+        made = None
+        if arm.samples is not None:
+            surrogate = self.surrogate(on_update) if arm.surrogate else None
+            made = make_samples(self, arm.samples, arm.amount == "balance", surrogate)
+        network = self._train(arm, made, self.seed, on_update)
+        return network, 0.0 if made is None else made.accepted
+
+    def _train(self, arm: Arm, made: Made | None, seed: int, on_update: OnUpdate | None) -> nn.Module:
+        network, settings = self.network(seed), self.protocol.training
+        batches = _batches(self, arm, made, seed)
+        if arm.online is not None:
+            batches = online_batches(self, arm.online, network, batches, seed=seed)
+        data = self.train
+        return fit(
+            network, data.images, data.labels, settings, seed=seed, batches=batches, on_update=on_update
+        )
+
+
+def train_arm(work: Work, arm: Arm, on_update: OnUpdate | None = None) -> Unit:
+    """Train the arm, and ask its network about the test images."""
+    network, accepted = work.train_arm(arm, on_update)
+    return Unit(predict(network, work.test.images).argmax(axis=1).astype(np.int64), accepted)
+
+
+def make_samples(work: Work, recipe: Recipe, balance: bool, surrogate: Surrogate | None) -> Made:  # noqa: FBT001
+    """Samples of the rare classes: up to the largest class, or as many as they have images."""
+    counts = np.bincount(work.train.labels, minlength=len(work.train.classes))
+    extra = {int(k): int(counts.max() - counts[k] if balance else counts[k]) for k in work.rare}
+    draws = plan_counts(
+        work.train.labels, extra, classes=len(work.train.classes), recipe=recipe, seed=work.seed
+    )
+    x = np.ascontiguousarray(work.train.images.transpose(0, 2, 3, 1))
+    source = Rows(x, scale_of(x, None), work.train.labels, work.train.classes)
+    codec = Unencoded(x.shape[1:])
+    engine = Engine(recipe, surrogate, codec=codec, seed=work.seed, batch=_PART, shape=work.shape)
+    parts = (draws[start : start + _PART] for start in range(0, len(draws), _PART))
+    samples = [sample for part in parts for sample in engine.make(part, source)]
+    images = np.stack([sample.picture for sample in samples]).transpose(0, 3, 1, 2)
+    labels = np.array([sample.draw.label for sample in samples], np.int64)
+    reached = np.mean([sample.provenance.kind is Kind.ADVERSARIAL for sample in samples])
+    return Made(np.ascontiguousarray(images), labels, float(reached))
+
+
+def _batches(work: Work, arm: Arm, made: Made | None, seed: int) -> Iterator[Batch]:
+    settings, data = work.protocol.training, work.train
+    originals = Pool.of(data.images, data.labels)
+    joined = originals if made is None else originals.joined(made.images, made.labels)
+    later = (0.0 if arm.samples is None else arm.samples.start) * settings.updates
+    heavy = effective_weights(data.labels, len(data.classes))
+    return pool_batches(
+        lambda update: joined if update >= later else originals,
+        settings.batch,
+        seed=seed,
+        balanced=arm.balanced,
+        mix=arm.mix,
+        weights=lambda update: heavy if update >= arm.reweight * settings.updates else None,
+    )
+
+
+def online_batches(
+    work: Work, online: Online, network: nn.Module, batches: Iterator[Batch], *, seed: int
+) -> Iterator[Batch]:
+    """The batches, with some rows perturbed against the network as it is at that update."""
+    surrogate = Surrogate(network, work.train.classes, work.shape)
+    engine = Engine(online.recipe, surrogate, codec=Unencoded(work.shape), seed=seed, batch=16)
+    rng = np.random.default_rng([seed, 13])
+    begin = online.start * work.protocol.training.updates
+    for update, batch in enumerate(batches):
+        yield batch if update < begin else _perturbed(work, online, engine, batch, rng, update)
+
+
+def _perturbed(
+    work: Work, online: Online, engine: Engine, batch: Batch, rng: np.random.Generator, update: int
+) -> Batch:
+    is_rare = np.isin(batch.labels, work.rare)
+    able = {"rare": is_rare, "all": np.ones_like(is_rare), "toward": ~is_rare}[online.who]
+    rows = np.flatnonzero(able & (rng.random(len(able)) < online.share))
+    if len(rows) == 0:
+        return batch
+    origins = batch.labels[rows]
+    targets = _targets(work, online, origins, rng)
+    ids = [update * len(able) + int(row) for row in rows]
+    moved = engine.perturb(batch.images[rows], origins, targets, ids)
+    took = moved.accepted if online.who == "toward" else np.ones(len(rows), np.bool_)
+    images, labels = batch.images.copy(), batch.labels.copy()
+    images[rows[took]] = moved.images[took]
+    weights = np.ones(len(labels), np.float32) if batch.weights is None else batch.weights.copy()
+    weights[rows[took]] *= online.soft
+    if online.who == "toward":
+        labels[rows[took]] = targets[took]
+    return Batch(images, labels, weights)
+
+
+def _targets(work: Work, online: Online, origins: Labels, rng: np.random.Generator) -> Labels:
+    if online.who == "toward":
+        return rng.choice(work.rare, size=len(origins))
+    count = len(work.train.classes)
+    return (origins + rng.integers(1, count, len(origins))) % count
