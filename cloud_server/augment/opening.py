@@ -1,0 +1,55 @@
+"""A job together with the paths that it reads and writes: what another process needs to take part in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloud_server.augment.formats import Sink, codec, open_sink, open_source, refuse_held_out
+from cloud_server.augment.job import Job
+from cloud_server.augment.types import Source
+
+__all__ = ["Opening"]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Where a job's images come from and where its samples go.
+
+    Args:
+        job: the settings.
+        dataset: file or folder that is read.
+        out: file or folder that is written.
+        only_new: leave the originals out of the output.
+        format: of the dataset; 'auto' looks at it.
+    """
+
+    job: Job
+    dataset: Path
+    out: Path
+    only_new: bool = False
+    format: str = "auto"
+
+    def source(self) -> Source:
+        """The dataset.
+
+        Raises:
+            GoodnoiseError: NOT_FOUND, INVALID_INPUT or CORRUPT naming the file; PRECONDITION for a split that
+                is held out.
+        """
+        job = self.job
+        source = open_source(
+            self.dataset, split=job.split, format=self.format, label=job.label, group=job.group
+        )
+        refuse_held_out(source)
+        return source
+
+    def sink(self, source: Source) -> Sink:
+        """The output."""
+        return open_sink(
+            self.out,
+            self.job.format,
+            source=source,
+            codec=codec(self.job.encoding),
+            copy_originals=not self.only_new,
+        )
