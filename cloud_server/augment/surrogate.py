@@ -7,10 +7,12 @@ import copy
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from shared.errors import Code, GoodnoiseError
 
@@ -28,7 +30,7 @@ class Surrogate:
         network: maps images in [0,1], N C H W, to logits N K; normalisation is inside.
         classes: names of its outputs, K: the source's classes, or its groups for recipes against bias.
         shape: C H W.
-        sha256: of its weights, hexadecimal; empty for a network that is still being trained.
+        sha256: of its weights as they were given, hexadecimal; empty for a network that is still trained.
     """
 
     network: nn.Module
@@ -67,7 +69,8 @@ def as_surrogate(network: nn.Module | Path | str, *, classes: Sequence[str], sha
     module = copy.deepcopy(network) if isinstance(network, nn.Module) else _read(Path(network), classes)
     module = module.eval().requires_grad_(requires_grad=False)
     check_outputs(module, len(classes), shape)
-    return Surrogate(module, tuple(classes), shape, sha256_of(module))
+    sha256 = sha256_of(module)
+    return Surrogate(_without_batch_norm(module), tuple(classes), shape, sha256)
 
 
 def sha256_of(network: nn.Module) -> str:
@@ -92,6 +95,20 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
         torch.set_num_threads(threads)
         for network, training in zip(networks, before, strict=True):
             network.train(training)
+
+
+def _without_batch_norm(module: nn.Module) -> nn.Module:
+    """The same function, quicker: batch norm that follows a convolution in a sequence becomes part of it."""
+    for sequence in [part for part in module.modules() if type(part) is nn.Sequential]:
+        for place, (first, second) in enumerate(pairwise(list(sequence))):
+            if (
+                type(first) is nn.Conv2d
+                and type(second) is nn.BatchNorm2d
+                and second.running_mean is not None
+            ):
+                sequence[place] = fuse_conv_bn_eval(first, second)
+                sequence[place + 1] = nn.Identity()
+    return module.requires_grad_(requires_grad=False)
 
 
 def _read(path: Path, classes: Sequence[str]) -> nn.Module:

@@ -13,6 +13,8 @@ __all__ = ["Grid", "full", "shrunk_levels", "to_levels"]
 
 # Rounding noise of float32 in units of a level: a bound of 8 levels read back as 7.9999995 is 8.
 _SLACK = 1e-3
+# How finely a change is scaled down to fit: in so many steps from nothing to all of it.
+_SHARES = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,23 @@ def to_levels(delta: npt.NDArray[np.float64], grid: Grid) -> npt.NDArray[np.uint
 
 def shrunk_levels(delta: npt.NDArray[np.float64], grid: Grid, radius: float) -> npt.NDArray[np.uint8]:
     """The levels of the largest share of one image's change whose norm is at most `radius` levels."""
-    low, high = 0.0, 1.0
+    # The size of the rounded change never falls as the share grows, so a good guess and a short search around
+    # it find what bisection over all shares would: rounding adds about the same energy to any of them.
+    size, rounded = float(np.linalg.norm(delta)) * 255.0, float(grid.norms(to_levels(delta, grid))[0])
+    spare = radius**2 - max(rounded**2 - size**2, 0.0)
+    guess = int(_SHARES * np.sqrt(max(spare, 0.0)) / size) if size > 0 else 0
+    low, high = 0, _SHARES
     best = to_levels(delta * 0.0, grid)
-    for _ in range(14):
-        middle = 0.5 * (low + high)
-        rounded = to_levels(delta * middle, grid)
-        if grid.norms(rounded)[0] <= radius:
-            low, best = middle, rounded
+    middle, step = min(max(guess, 1), _SHARES - 1), 16
+    while high - low > 1:
+        levels = to_levels(delta * (middle / _SHARES), grid)
+        if grid.norms(levels)[0] <= radius:
+            low, best = middle, levels
+            middle = min(low + step, (low + high + 1) // 2) if high == _SHARES else (low + high) // 2
         else:
             high = middle
+            middle = max(high - step, (low + high) // 2) if low == 0 else (low + high) // 2
+        step *= 4
     return best
 
 

@@ -94,7 +94,9 @@ def test_a_surrogate_is_a_copy_that_later_training_does_not_change():
     surrogate = as_surrogate(module, classes=CLASSES, shape=SHAPE)
     with torch.no_grad():
         module[4].weight += 1.0
-    assert sha256_of(surrogate.network) == surrogate.sha256 != sha256_of(module)
+    assert surrogate.sha256 == sha256_of(network()) != sha256_of(module)
+    images = torch.rand(4, *SHAPE)
+    torch.testing.assert_close(surrogate.network(images), network().eval()(images), rtol=1e-4, atol=1e-5)
     assert module.training
     assert not surrogate.network.training
     assert not any(p.requires_grad for p in surrogate.network.parameters())
@@ -114,6 +116,17 @@ def test_a_network_of_another_shape_is_refused(
     with pytest.raises(GoodnoiseError, match=message) as caught:
         as_surrogate(network(), classes=classes, shape=shape)  # type: ignore[arg-type]
     assert caught.value.code is Code.PRECONDITION
+
+
+def test_batch_norm_is_folded_and_the_function_stays():
+    module = network()
+    module[1].running_mean.uniform_(-0.2, 0.2)
+    module[1].running_var.uniform_(0.5, 2.0)
+    surrogate = as_surrogate(module, classes=CLASSES, shape=SHAPE)
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in surrogate.network.modules())
+    assert isinstance(module[1], nn.BatchNorm2d)
+    images = torch.rand(4, *SHAPE)
+    torch.testing.assert_close(surrogate.network(images), module.eval()(images), rtol=1e-4, atol=1e-5)
 
 
 def test_files_that_are_none_are_named(tmp_path: Path):
