@@ -47,9 +47,9 @@ class _Made:
 class Engine:
     """Makes samples by a recipe.
 
-    The same draws in one call give the same bytes, whatever was made before, on any number of threads. What
-    is cut into parts is to be cut in the same places: the last bits of a network's output may depend on an
-    image's place in the batch.
+    The same draws in one call give the same bytes, whatever was made before, on any number of threads.
+    Cutting the draws elsewhere gave the same bytes too wherever it was tried, but torch does not promise
+    that an image's place in its batch leaves the last bits alone: cut a run always in the same places.
 
     Args:
         recipe: the settings.

@@ -43,7 +43,8 @@ class TargetOracle:
             leaf = images.detach().requires_grad_()
             loss = self._loss(leaf)
             (gradient,) = torch.autograd.grad(loss.sum(), leaf)
-        return LossGradient(loss.detach(), gradient)
+        # Networks in channels-last layout hand such gradients back, and mixed layouts make every step slower.
+        return LossGradient(loss.detach(), gradient.contiguous())
 
     def _loss(self, images: Tensor) -> Tensor:
         logits = self.network(images)

@@ -100,13 +100,9 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
 def _without_batch_norm(module: nn.Module) -> nn.Module:
     """The same function, quicker: batch norm that follows a convolution in a sequence becomes part of it."""
     for sequence in [part for part in module.modules() if type(part) is nn.Sequential]:
-        for place, (first, second) in enumerate(pairwise(list(sequence))):
-            if (
-                type(first) is nn.Conv2d
-                and type(second) is nn.BatchNorm2d
-                and second.running_mean is not None
-            ):
-                sequence[place] = fuse_conv_bn_eval(first, second)
+        for place, (conv, norm) in enumerate(pairwise(list(sequence))):
+            if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d and norm.running_mean is not None:
+                sequence[place] = fuse_conv_bn_eval(conv, norm)
                 sequence[place + 1] = nn.Identity()
     return module.requires_grad_(requires_grad=False)
 

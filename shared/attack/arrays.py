@@ -101,8 +101,10 @@ def divide_by_mean_size(values: Array) -> Array:
 
 def energy(values: Array) -> Array:
     """The squared L2 norm of each image, N C H W to N."""
-    flat = namespace(values).reshape(values, (values.shape[0], -1))
-    return namespace(values).vecdot(flat, flat)
+    xp = namespace(values)
+    flat = xp.reshape(values, (values.shape[0], -1))
+    # torch's dot products of rows take six times as long as a product and a sum.
+    return xp.sum(flat * flat, axis=1) if is_torch_namespace(xp) else xp.vecdot(flat, flat)
 
 
 def per_image(values: Array) -> Array:

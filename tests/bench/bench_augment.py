@@ -1,8 +1,8 @@
 """What making samples costs beside the gradient calls alone, PNG files and their check included.
 
 Run it with `python tests/bench/bench_augment.py [--network small] [--rounds N] [--size 32]`. One thread; the
-ratio is of process CPU time: as many bare gradient calls on the same batch over a whole `Engine.make`. All are
-measured in turn and the median of the rounds is printed; the goal is 0.9. There are two ratios, since the
+ratio is of process CPU time: as many bare gradient calls on the same batch over a whole `Engine.make`. All
+are measured in turn and the median of the rounds is printed; the goal is 0.9. There are two ratios, since the
 engine folds batch norm into convolutions before it begins: beside calls of the network as it was given, and
 of the folded one.
 """
