@@ -24,7 +24,7 @@ class TargetOracle:
     Args:
         network: N C H W to logits N K, in evaluation mode.
         targets: N, outputs to move to.
-        loss: see `recipes.Loss`.
+        loss: see `recipe.Loss`.
         origins: N, outputs whose logit is held down; needed with `suppress`.
         suppress: how much that counts.
         second: whose logit that is; None is `network` itself.
