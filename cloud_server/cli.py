@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from cloud_server.augment.commands import app as augment_app
 from cloud_server.bundles.commands import app as bundle_app
 from cloud_server.captcha.commands import app as captcha_app
 from cloud_server.captcha.places import PREFIX as CAPTCHA
@@ -28,6 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(augment_app, name="augment")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(captcha_app, name="captcha")
 app.add_typer(evaluate_app, name="evaluate")

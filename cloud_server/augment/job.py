@@ -184,7 +184,9 @@ def _strategy(fields: Fields) -> str | float | Mapping[str, int]:
         inner = Fields(fields.where, value, fields.lines, "sampling_strategy.")
         for key in value:
             if isinstance(key, bool) or not isinstance(key, str | int):
-                inner.refuse(str(key), f"a class is named by a text, got {key!r}; write it in quotes")
+                fields.refuse(
+                    "sampling_strategy", f"a class is named by a text, got {key!r}; write it in quotes"
+                )
         return {str(key): inner.whole(key, 0, 0, 2**31) for key in value}
     if isinstance(value, str):
         return fields.word("sampling_strategy", "auto", _WORDS)

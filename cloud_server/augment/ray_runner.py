@@ -86,7 +86,8 @@ def run_with_ray(
                 counter.add(record)
                 numbers.append(record.number)
                 check_cancelled(cancelled)
-        return finish(setup, source, sink, [_record(work, number) for number in sorted(numbers)])
+        records = [_record(work, number) for number in sorted(numbers)]
+        return finish(setup, source, sink, records, work)
 
 
 class ShardActor:

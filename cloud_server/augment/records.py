@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cloud_server.augment.types import Draw, Kind, Sample, Source
+import numpy as np
+from PIL import Image
+
+from cloud_server.augment.recipes import Recipe
+from cloud_server.augment.types import Draw, Kind, Picture, Sample, Source
+from shared.errors import Code, GoodnoiseError
 from shared.files import write_atomically
 
-__all__ = ["BINS", "Example", "Record", "Summary", "read_record", "record_of", "summarise", "write_record"]
+__all__ = [
+    "BINS",
+    "Example",
+    "Record",
+    "Summary",
+    "read_record",
+    "read_summary",
+    "record_of",
+    "summarise",
+    "write_record",
+]
 
 # Of the histogram of confidence over [0,1].
 BINS = 20
@@ -23,21 +39,23 @@ class Example:
     """A sample for the report.
 
     Args:
-        parent: index of its parent in the source.
-        suffix: of its file.
-        data: the file, base64.
+        before: its parent as the surrogate would have seen it, PNG in base64.
+        after: the sample, likewise.
         provenance: its row, by name.
     """
 
-    parent: int
-    suffix: str
-    data: str
+    before: str
+    after: str
     provenance: Mapping[str, Any]
 
-    @property
-    def content(self) -> bytes:
-        """The file."""
-        return base64.b64decode(self.data)
+    @classmethod
+    def of(cls, sample: Sample, before: Picture) -> Example:
+        """A sample beside its parent."""
+        return cls(_text(before), _text(sample.picture), asdict(sample.provenance))
+
+    def pictures(self) -> tuple[Picture, Picture]:
+        """Parent and sample, H W 3."""
+        return _picture(self.before), _picture(self.after)
 
 
 @dataclass(frozen=True)
@@ -78,8 +96,10 @@ class Summary:
 
     Args:
         recipe: with version and changes.
+        fallback: what the recipe makes of a draw whose target was not reached.
         seed: of the run.
         encoding: of its files.
+        budget: what perturbations keep, as text.
         surrogate_sha256: empty for recipes without one.
         asked: draws of the plan.
         made: samples; what is missing was dropped by the recipe.
@@ -93,8 +113,10 @@ class Summary:
     """
 
     recipe: str
+    fallback: str
     seed: int
     encoding: str
+    budget: str
     surrogate_sha256: str
     asked: int
     made: int
@@ -121,8 +143,7 @@ def record_of(
     draws: Sequence[Draw],
     samples: Sequence[Sample],
     *,
-    shown: frozenset[int],
-    suffix: str,
+    examples: Sequence[Example],
     bias: bool,
 ) -> Record:
     """The record of a shard.
@@ -132,8 +153,7 @@ def record_of(
         name: of the shard.
         draws: what was asked.
         samples: what was made of it.
-        shown: numbers of draws to keep for the report.
-        suffix: of the samples' files.
+        examples: of these samples.
         bias: whether targets are groups.
     """
     kinds: dict[str, dict[str, int]] = {}
@@ -148,15 +168,21 @@ def record_of(
             cells[cell] = cells.get(cell, 0) + 1
         if row.kind in (Kind.ADVERSARIAL, Kind.UNACCEPTED):
             confidence[min(int(row.confidence * BINS), BINS - 1)] += 1
-    examples = [_example(sample, suffix) for sample in samples if sample.draw.number in shown]
     accepted = sum(sample.provenance.accepted for sample in samples)
     tries = sum(sample.provenance.tries for sample in samples)
     return Record(number, name, len(draws), kinds, cells, accepted, tries, tuple(confidence), tuple(examples))
 
 
-def _example(sample: Sample, suffix: str) -> Example:
-    data = base64.b64encode(sample.data).decode()
-    return Example(sample.parent, suffix, data, {**asdict(sample.provenance)})
+def _text(picture: Picture) -> str:
+    file = io.BytesIO()
+    flat = picture[:, :, 0] if picture.shape[2] == 1 else picture
+    Image.fromarray(flat).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _picture(text: str) -> Picture:
+    image = Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB")
+    return np.asarray(image, dtype=np.uint8)
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -174,15 +200,30 @@ def read_record(path: Path) -> Record | None:
         return None
 
 
+def read_summary(path: Path) -> Summary:
+    """A summary that was kept.
+
+    Raises:
+        GoodnoiseError: NOT_FOUND when there is none, CORRUPT for another kind of file.
+    """
+    if not path.is_file():
+        raise GoodnoiseError(Code.NOT_FOUND, f"there is no {path}: end the run first, with augment run")
+    try:
+        found = json.loads(path.read_bytes())
+        cells = {cell: (int(before), int(after)) for cell, (before, after) in found.pop("cells").items()}
+        return Summary(**found, cells=cells)
+    except (ValueError, TypeError, KeyError) as error:
+        raise GoodnoiseError(Code.CORRUPT, f"{path} is no summary of a run; run it again") from error
+
+
 def summarise(
     records: Iterable[Record],
     source: Source,
     *,
-    recipe: str,
+    recipe: Recipe,
     seed: int,
     encoding: str,
     surrogate_sha256: str,
-    bias: bool,
 ) -> Summary:
     """The sum of a run's records; see `Summary` for the arguments."""
     before = _counts(source)
@@ -198,9 +239,11 @@ def summarise(
         _add(fresh, record.cells)
     made = {label: sum(counts.values()) for label, counts in kinds.items()}
     return Summary(
-        recipe,
+        str(recipe),
+        recipe.fallback,
         seed,
         encoding,
+        str(recipe.budget),
         surrogate_sha256,
         asked,
         sum(made.values()),
@@ -209,7 +252,7 @@ def summarise(
         before,
         {label: before[label] + made[label] for label in before},
         kinds,
-        _cells(source, fresh) if bias else {},
+        _cells(source, fresh) if recipe.bias else {},
         tuple(confidence),
     )
 

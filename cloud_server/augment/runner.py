@@ -14,8 +14,10 @@ import filelock
 
 from cloud_server.augment.formats import codec
 from cloud_server.augment.job import Job
+from cloud_server.augment.pixels import as_picture, as_planes
 from cloud_server.augment.plan import plan
 from cloud_server.augment.records import (
+    Example,
     Record,
     Summary,
     read_record,
@@ -114,8 +116,7 @@ class ShardMaker:
             name,
             draws,
             samples,
-            shown=self._setup.shown,
-            suffix=codec(self._setup.job.encoding).suffix,
+            examples=[self._example(sample) for sample in samples if sample.draw.number in self._setup.shown],
             bias=self._setup.job.recipe.bias,
         )
         write_record(path, record)
@@ -128,6 +129,13 @@ class ShardMaker:
             stored = [(self._source.name(i), self._source.digest(i)) for i in parents]
             digest.update(json.dumps([astuple(draw), stored]).encode())
         return digest.hexdigest()[:16]
+
+    def _example(self, sample: Sample) -> Example:
+        index, resize = sample.parent, bool(self._setup.job.resize)
+        picture, name = self._source.read(index), self._source.name(index)
+        return Example.of(
+            sample, as_picture(as_planes(picture, self._setup.parts.shape, name=name, resize=resize))
+        )
 
     def _engine(self) -> Callable[[Sequence[Draw], Source], list[Sample]]:
         if self._make is None:
@@ -204,22 +212,23 @@ def run(
                 record = maker.shard(number, part)
             counter.add(record)
             records.append(record)
-        return finish(setup, source, sink, records)
+        return finish(setup, source, sink, records, work)
 
 
-def finish(setup: Setup, source: Source, sink: Sink, records: Sequence[Record]) -> Summary:
+def finish(setup: Setup, source: Source, sink: Sink, records: Sequence[Record], work: Path) -> Summary:
     """Sum up the records, and close the sink."""
     job = setup.job
     summary = summarise(
         records,
         source,
-        recipe=str(job.recipe),
+        recipe=job.recipe,
         seed=job.seed,
         encoding=codec(job.encoding).name,
         surrogate_sha256=setup.parts.surrogate_sha256,
-        bias=job.recipe.bias,
     )
-    sink.finish(summary)
+    with storage_errors(work, setting="--out"):
+        sink.finish(summary)
+        write_atomically(work / "summary.json", summary.text().encode())
     return summary
 
 
