@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from cloud_server.augment.columns import columns
 from cloud_server.augment.evaluate.command import evaluate
 from cloud_server.exits import EXIT_HELP, command_errors
 from shared.errors import Code, GoodnoiseError
+
+if TYPE_CHECKING:
+    from cloud_server.augment.recipe import Recipe
 
 __all__ = ["app"]
 
@@ -110,10 +113,7 @@ def recipes(
     from cloud_server.augment.recipes import RECIPES
 
     if name is None:
-        rows = [
-            (row.name, str(row.budget), str(row.steps), _accepted(row.confidence), row.fallback, row.paper)
-            for row in RECIPES.values()
-        ]
+        rows = [(row.name, *_judging(row), row.paper) for row in RECIPES.values()]
         typer.echo(columns([("recipe", "budget", "steps", "accepted at", "otherwise", "source"), *rows]))
         return
     with command_errors():
@@ -127,5 +127,9 @@ def recipes(
         typer.echo(columns([(key, str(said.get(key, getattr(row, key)))) for key in keys]))
 
 
-def _accepted(confidence: float) -> str:
-    return f"{confidence:g}" if confidence else "first place"
+def _judging(row: Recipe) -> tuple[str, str, str, str]:
+    """Budget, steps, and what becomes of samples; controls are not judged."""
+    if row.control is not None:
+        return str(row.budget), "-", "-", "-"
+    accepted = f"{row.confidence:g}" if row.confidence else "first place"
+    return str(row.budget), str(row.steps or "-"), accepted, row.fallback

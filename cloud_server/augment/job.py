@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from cloud_server.augment.recipes import RECIPES, Recipe
+from cloud_server.augment.recipe import Recipe
+from cloud_server.augment.recipes import RECIPES
 from cloud_server.augment.yamlfile import Fields, read_fields
 from shared.errors import Code, GoodnoiseError
 

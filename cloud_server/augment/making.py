@@ -16,10 +16,11 @@ from rich.progress import MofNCompleteColumn, Progress, TaskID, TextColumn, Time
 from cloud_server.augment import pages
 from cloud_server.augment.columns import columns
 from cloud_server.augment.opening import Opening
+from cloud_server.augment.progress import OnProgress, Stage
+from cloud_server.augment.progress import Progress as Step
 from cloud_server.augment.records import Summary
-from cloud_server.augment.runner import planned, run, shards_of
-from cloud_server.augment.stages import OnProgress, Stage
-from cloud_server.augment.stages import Progress as Step
+from cloud_server.augment.runner import planned, run
+from cloud_server.augment.shards import shards_of
 from cloud_server.augment.types import Kind
 from shared.errors import Code, GoodnoiseError
 

@@ -12,18 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from cloud_server.augment.opening import Opening
+from cloud_server.augment.progress import OnProgress
 from cloud_server.augment.records import Record, Summary, read_record
-from cloud_server.augment.runner import (
-    Counter,
-    Setup,
-    ShardMaker,
-    check_cancelled,
-    finish,
-    opened,
-    record_path,
-    shards_of,
-)
-from cloud_server.augment.stages import OnProgress
+from cloud_server.augment.runner import Counter, check_cancelled, finish, opened
+from cloud_server.augment.shards import Setup, ShardMaker, record_path, shards_of
 from cloud_server.augment.types import Draw
 from shared.errors import Code, GoodnoiseError
 from shared.files import storage_errors

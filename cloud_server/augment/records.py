@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cloud_server.augment.recipes import Recipe
+from cloud_server.augment.recipe import Recipe
 from cloud_server.augment.types import Draw, Kind, Picture, Sample, Source
 from shared.errors import Code, GoodnoiseError
 from shared.files import write_atomically

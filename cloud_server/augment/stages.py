@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from cloud_server.augment.job import Job, Train
+from cloud_server.augment.parts import Parts, Shape, load_network
+from cloud_server.augment.progress import OnProgress, Progress, Stage
 from cloud_server.augment.types import Source
 from shared.errors import Code, GoodnoiseError
 from shared.files import sha256_of_file, write_atomically
@@ -22,73 +24,7 @@ from shared.files import sha256_of_file, write_atomically
 if TYPE_CHECKING:
     from cloud_server.augment.surrogate import Surrogate
 
-__all__ = ["OnProgress", "Parts", "Progress", "Shape", "Stage", "job_errors", "load_parts", "prepare"]
-
-Shape: TypeAlias = tuple[int, int, int]
-
-
-class Stage(StrEnum):
-    """What a run is at."""
-
-    SURROGATE = "surrogate"  # counted in updates
-    UNIVERSAL = "universal"  # counted in steps
-    SAMPLES = "samples"  # counted in draws
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a stage is.
-
-    Args:
-        stage: which.
-        done: of it.
-        total: of it.
-        made: samples until now.
-        accepted: of them, those whose target was reached.
-    """
-
-    stage: Stage
-    done: int
-    total: int
-    made: int = 0
-    accepted: int = 0
-
-
-OnProgress: TypeAlias = Callable[[Progress], None]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What samples are made with, as files: what another process needs to make the same ones.
-
-    Args:
-        classes: names of the surrogate's outputs.
-        shape: C H W of all images; None where each may have its own.
-        surrogate: file of the network; None for recipes without one.
-        surrogate_sha256: of its weights.
-        second: see `Job`.
-        second_sha256: of its weights.
-        universal: file of the perturbations, an array K C H W.
-        universal_sha256: of that file.
-    """
-
-    classes: tuple[str, ...]
-    shape: Shape | None
-    surrogate: Path | None = None
-    surrogate_sha256: str = ""
-    second: Path | None = None
-    second_sha256: str = ""
-    universal: Path | None = None
-    universal_sha256: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """`Parts` in memory."""
-
-    surrogate: Surrogate | None
-    second: Surrogate | None
-    universal: dict[int, npt.NDArray[np.float32]] | None
+__all__ = ["fingerprint", "job_errors", "prepare"]
 
 
 def prepare(
@@ -112,8 +48,8 @@ def prepare(
     if not recipe.surrogate:
         return Parts(classes, shape if job.resize else None)
     file = _surrogate_file(job, source, shape, work, on_progress, check)
-    surrogate = _loaded(file, classes, shape)
-    second = None if job.second is None else _loaded(job.second, classes, shape)
+    surrogate = load_network(file, classes, shape)
+    second = None if job.second is None else load_network(job.second, classes, shape)
     universal = _universal_file(job, source, surrogate, work, on_progress, check)
     return Parts(
         classes,
@@ -125,24 +61,6 @@ def prepare(
         universal,
         "" if universal is None else sha256_of_file(universal),
     )
-
-
-def load_parts(parts: Parts) -> Loaded:
-    """The parts' content.
-
-    Raises:
-        GoodnoiseError: PRECONDITION where a file is not what it was when the run began.
-    """
-    if parts.shape is None or parts.surrogate is None:
-        return Loaded(None, None, None)
-    surrogate = _checked(parts.surrogate, parts.surrogate_sha256, parts)
-    second = None if parts.second is None else _checked(parts.second, parts.second_sha256, parts)
-    if parts.universal is None:
-        return Loaded(surrogate, second, None)
-    if sha256_of_file(parts.universal) != parts.universal_sha256:
-        raise _changed(parts.universal)
-    patterns = np.load(parts.universal, allow_pickle=False)
-    return Loaded(surrogate, second, dict(enumerate(patterns)))
 
 
 @contextmanager
@@ -279,30 +197,6 @@ def _train_universal(
 
 
 def _save(path: Path, pattern: npt.NDArray[np.float32]) -> None:
-    import io
-
     content = io.BytesIO()
     np.save(content, pattern, allow_pickle=False)
     write_atomically(path, content.getvalue())
-
-
-def _loaded(file: Path, classes: tuple[str, ...], shape: Shape) -> Surrogate:
-    from cloud_server.augment.surrogate import as_surrogate
-
-    return as_surrogate(file, classes=classes, shape=shape)
-
-
-def _checked(file: Path, sha256: str, parts: Parts) -> Surrogate:
-    if parts.shape is None:
-        raise ValueError("parts with a surrogate have a shape")
-    surrogate = _loaded(file, parts.classes, parts.shape)
-    if surrogate.sha256 != sha256:
-        raise _changed(file)
-    return surrogate
-
-
-def _changed(file: Path) -> GoodnoiseError:
-    return GoodnoiseError(
-        Code.PRECONDITION,
-        f"{file} changed since this run began; put it back, or begin anew with another --out",
-    )
