@@ -121,7 +121,7 @@ def _train(
     on_progress: OnProgress,
     check: Callable[[], None],
 ) -> None:
-    from cloud_server.augment.training import SurrogateTraining, train_surrogate
+    from cloud_server.augment.training import SurrogateTraining, train_network
     from models.vision.saving import save_classifier
 
     settings = SurrogateTraining(train.network, train.updates, train.batch, train.rate, train.augment)
@@ -130,7 +130,7 @@ def _train(
         on_progress(Progress(Stage.SURROGATE, update, train.updates))
         check()
 
-    made = train_surrogate(
+    made = train_network(
         source,
         settings,
         seed=job.seed,

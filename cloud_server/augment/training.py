@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from cloud_server.augment.types import Labels, Source
 from models.vision.networks import build_classifier
 from models.vision.training import Batch, Training, fit
 
-__all__ = ["SurrogateTraining", "train_surrogate"]
+__all__ = ["SurrogateTraining", "Trained", "train_network", "train_surrogate"]
 
 _WORD = (1 << 64) - 1
 # Dense layers on raw columns do not stand the rate of networks that normalise.
@@ -67,7 +67,42 @@ def train_surrogate(  # noqa: PLR0913 - the last five have defaults
     state: Path | None = None,
     on_update: Callable[[int, float], None] | None = None,
 ) -> Surrogate:
-    """A classifier of a dataset, for attacks on it.
+    """A classifier of a dataset, for attacks on it; see `train_network` for the arguments."""
+    network, names, shape = train_network(
+        source,
+        settings,
+        seed=seed,
+        balanced=balanced,
+        shape=shape,
+        groups=groups,
+        resize=resize,
+        state=state,
+        on_update=on_update,
+    )
+    return as_surrogate(network, classes=names, shape=shape)
+
+
+class Trained(NamedTuple):
+    """What was trained, as it was built: in evaluation mode, with the names of its outputs and C H W."""
+
+    network: nn.Module
+    classes: tuple[str, ...]
+    shape: Shape
+
+
+def train_network(  # noqa: PLR0913 - as above
+    source: Source,
+    settings: SurrogateTraining,
+    *,
+    seed: int,
+    balanced: bool = True,
+    shape: Shape | None = None,
+    groups: bool = False,
+    resize: bool = False,
+    state: Path | None = None,
+    on_update: Callable[[int, float], None] | None = None,
+) -> Trained:
+    """A classifier of a dataset, which can be saved.
 
     Args:
         source: where images are read from, a batch at a time.
@@ -104,7 +139,7 @@ def train_surrogate(  # noqa: PLR0913 - the last five have defaults
             on_update=on_update,
             state=state,
         )
-    return as_surrogate(trained, classes=names, shape=shape)
+    return Trained(trained, names, shape)
 
 
 def _targets(source: Source, *, groups: bool) -> tuple[Labels, tuple[str, ...]]:
