@@ -186,3 +186,64 @@ def _captcha_servers(folder: Path) -> Iterator[Callable[..., Any]]:
     yield begin
     for server in running:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def short_class(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset for augmentation: folders of 16 x 16 pictures, 60 cats, 60 dogs and 12 emus, by stripes."""
+    from PIL import Image
+
+    root, rng = tmp_path_factory.mktemp("short") / "pictures", np.random.default_rng(5)
+    rows, columns = np.mgrid[:16, :16]
+    for name, count, phase in (("cat", 60, columns), ("dog", 60, rows), ("emu", 12, rows + columns)):
+        (root / name).mkdir(parents=True)
+        stripes = 128 + 22 * np.sin(1.2 * phase)[..., None]
+        for number in range(count):
+            picture = np.clip(stripes + rng.normal(0, 25, (16, 16, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(picture).save(root / name / f"{number:03d}.png")
+    return root
+
+
+class Recipes:
+    """Writes recipe files, with a surrogate that is trained once for all of them."""
+
+    def __init__(self, folder: Path, dataset: Path) -> None:
+        self.folder, self.dataset = folder, dataset
+
+    def __call__(self, recipe: str = "m2m", *lines: str) -> Path:
+        """A file of that recipe and further lines; twelve shards."""
+        path = self.folder / f"recipe-{len(list(self.folder.iterdir()))}.yaml"
+        surrogate = f"surrogate: {{path: {self.folder / 'surrogate.npz'}}}"
+        path.write_text("\n".join([f"recipe: {recipe}", surrogate, "shard: 4", *lines, ""]))
+        return path
+
+
+@pytest.fixture(scope="session")
+def recipe_file(short_class: Path, tmp_path_factory: pytest.TempPathFactory) -> Recipes:
+    """`recipe_file("m2m", "seed: 3")` writes a recipe file for `short_class`."""
+    from cloud_server.augment.formats import open_source
+    from cloud_server.augment.training import SurrogateTraining, train_network
+    from models.vision.saving import save_classifier
+
+    folder = tmp_path_factory.mktemp("recipes")
+    settings = SurrogateTraining("tiny", updates=40, batch=32, augment="none")
+    made = train_network(open_source(short_class), settings, seed=0)
+    path = folder / "surrogate.npz"
+    save_classifier(path, made.network, name="tiny", classes=made.classes, shape=made.shape)
+    return Recipes(folder, short_class)
+
+
+def digests(*folders: Path) -> dict[str, str]:
+    """SHA-256 of every file below some folders."""
+    return {
+        str(path.relative_to(folder)): sha256_hex(path.read_bytes())
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="session")
+def tree() -> Callable[..., dict[str, str]]:
+    """`tree(folder)`: the digest of every file below it, by its path."""
+    return digests

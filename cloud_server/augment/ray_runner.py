@@ -86,17 +86,24 @@ class ShardActor:
     """What an actor of the pool runs: shards as rows in, their numbers out."""
 
     def __init__(self, setup: Setup, job_of: Opening, work: Path) -> None:
-        source = job_of.source()
-        self._maker = ShardMaker(setup, source, job_of.sink(source), work)
+        self._setup, self._job_of, self._work = setup, job_of, work
+        self._opened: ShardMaker | None = None
 
     def __call__(self, batch: Row) -> Row:
         """One row: a shard's number and its draws. An error travels as a row: it takes more than a text."""
         number, draws = int(batch["number"][0]), pickle.loads(batch["draws"][0])  # noqa: S301 - our own
         try:
-            self._maker.shard(number, draws)
+            self._maker().shard(number, draws)
         except GoodnoiseError as error:
             return {"number": [number], "code": [error.code.value], "message": [error.message]}
         return {"number": [number], "code": [""], "message": [""]}
+
+    def _maker(self) -> ShardMaker:
+        # Not at construction: an error there would kill the actor, and tell nobody why.
+        if self._opened is None:
+            source = self._job_of.source()
+            self._opened = ShardMaker(self._setup, source, self._job_of.sink(source), self._work)
+        return self._opened
 
 
 def _records(
@@ -113,6 +120,7 @@ def _records(
     ]
     if not rows:
         return
+    # Ray Data starts actors that died again, and gives their rows to others, without being asked to.
     pool = ray.data.ActorPoolStrategy(size=min(workers, len(rows)))
     made = ray.data.from_items(rows, override_num_blocks=min(len(rows), _BLOCKS)).map_batches(
         ShardActor,
@@ -120,13 +128,16 @@ def _records(
         compute=pool,
         batch_size=1,
         num_cpus=1,
-        max_restarts=-1,
-        max_task_retries=-1,
     )
-    for row in made.iter_rows():
-        if row["code"]:
-            raise GoodnoiseError(Code(row["code"]), row["message"])
-        yield _record(work, int(row["number"]))
+    try:
+        for row in made.iter_rows():
+            if row["code"]:
+                raise GoodnoiseError(Code(row["code"]), row["message"])
+            yield _record(work, int(row["number"]))
+    except ray.exceptions.RayError as error:
+        raise GoodnoiseError(
+            Code.UNAVAILABLE, f"Ray gave up ({type(error).__name__}); run it again to go on: {error}"
+        ) from error
 
 
 def _record(work: Path, number: int) -> Record:
@@ -143,6 +154,8 @@ def _record(work: Path, number: int) -> Record:
 def _ray(cluster: Cluster) -> Iterator[Any]:
     """Ray, connected, without reports to anyone; a cluster of its own ends with the block."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # It says of every pool of Ray Data that its actors may not come back; they do.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         import ray.data

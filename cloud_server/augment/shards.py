@@ -88,7 +88,8 @@ class ShardMaker:
     def _name(self, draws: Sequence[Draw]) -> str:
         digest = hashlib.sha256(self._setup.digest.encode())
         for draw in draws:
-            parents = [*draw.seeds, *([draw.spare] if draw.spare >= 0 else [])]
+            repeats = draw.spare >= 0 and self._setup.job.recipe.fallback == "duplicate"
+            parents = [*draw.seeds, *([draw.spare] if repeats else [])]
             stored = [(self._source.name(i), self._source.digest(i)) for i in parents]
             digest.update(json.dumps([astuple(draw), stored]).encode())
         return digest.hexdigest()[:16]
