@@ -147,7 +147,7 @@ def test_the_sheet_holds_all_examples(summary, side):
     pages = pages_of(summary, [example(i, Kind.ADVERSARIAL, side=side) for i in range(5)])
     with Image.open(io.BytesIO(pages.sheet)) as sheet:
         assert sheet.width > 600
-        assert sheet.height > 3 * 112
+        assert sheet.height > 2 * 104
 
 
 def test_a_run_without_samples_has_a_report(summary):
@@ -175,3 +175,17 @@ def test_a_report_before_the_end_names_what_to_do(tmp_path):
     with pytest.raises(GoodnoiseError) as refused:
         report(tmp_path)
     assert refused.value.code is Code.CORRUPT
+
+
+def test_every_kind_is_shown_from_all_over_the_run(tmp_path, summary):
+    (tmp_path / "summary.json").write_text(summary.text())
+    for number in range(40):
+        kinds = (Kind.DUPLICATE, Kind.ADVERSARIAL) if number % 4 == 0 else (Kind.DUPLICATE,)
+        shown = [example(number, kind) for kind in kinds]
+        write_record(
+            tmp_path / f"shard-{number:06d}.json",
+            Record(number, "x", 8, {}, {}, 0, 0, summary.confidence, shown),
+        )
+    text = report(tmp_path).markdown
+    assert text.count("accepted, confidence 0.93") == 10
+    assert re.findall(r": duplicate, from .*/(\d+)\.png", text) == ["5", "15", "25", "35"]

@@ -198,7 +198,7 @@ def test_issued_images_stay_with_their_texts():
     assert share_read(network, source.all()) == 1.0
     batch = source.batch(network, 16, generator(5))
     assert len(batch.labels) == 16
-    assert share_read(network, batch) > 0.6
+    assert share_read(network, batch) > 0.4
 
 
 def test_all_stages_end_in_files_that_load(small_table, tmp_path):

@@ -1,8 +1,9 @@
-"""The gate between attack and pool: budgets and strokes are kept, or the image is not issued."""
+"""The gate between attack and pool: budget, strokes and characters are kept, or the image is not issued."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -11,12 +12,27 @@ import numpy.typing as npt
 from cloud_server.captcha.challenges.legibility import stroke_contrast, template_scores
 from cloud_server.captcha.challenges.types import ALPHABET, Plane, Rendered
 
-__all__ = ["LEAST_CONTRAST", "LEAST_MARGIN", "even_strokes", "pass_gate"]
+__all__ = [
+    "LEAST_CONTRAST",
+    "LEAST_MARGIN",
+    "MOST_TURNED",
+    "Levels",
+    "Witness",
+    "even_strokes",
+    "pass_gate",
+]
+
+Levels = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.bool_]
+# How sure hardened readers are of a wrong character in each place: images, what they show, to K shares each.
+Witness = Callable[[Sequence[Levels], Sequence[Rendered]], Sequence[npt.NDArray[np.float64]]]
 
 # Of the clean image's stroke contrast.
 LEAST_CONTRAST = 0.95
 # Of the template observer: correlation with the character itself less that with any other one.
 LEAST_MARGIN = 0.01
+# Of the witness: surer of another character than this, and the character has turned into that one.
+MOST_TURNED = 0.35
 # A little more is aimed at, since rounding takes some back.
 _AIM = 0.97
 # As in the proxy: pixels at a stroke's edge count for neither side.
@@ -25,7 +41,7 @@ _INK = 0.8
 _REPAIRS, _TAKEN_BACK = 3, 0.4
 
 
-def even_strokes(attacked: Plane, rendered: Rendered, *, levels: int) -> npt.NDArray[np.uint8]:
+def even_strokes(attacked: Plane, rendered: Rendered, *, levels: int) -> Levels:
     """The attacked image with the grain inside its strokes damped until they stand out as before.
 
     What is damped is the strokes' own grain and what the attack added to it alike; a pixel moves no further
@@ -52,37 +68,81 @@ def even_strokes(attacked: Plane, rendered: Rendered, *, levels: int) -> npt.NDA
     return np.asarray(np.clip(np.rint(image), low, high), np.uint8)
 
 
-def pass_gate(attacked: Plane, rendered: Rendered, *, levels: int) -> tuple[npt.NDArray[np.uint8], bool]:
-    """An attacked image as it may be issued, and whether it may.
+@dataclass
+class _Trial:
+    """One image on its way through the gate.
 
-    Where a character does not clearly look most like itself, the attack around it is taken back in parts.
+    change: what is left of the attack, H W in [0,1]. image: as it would be issued. wrong: characters that are
+        not what they were, K. doubtful: those that were mended last and are to be looked at again, K.
+    """
+
+    rendered: Rendered
+    change: Plane
+    image: Levels
+    wrong: Places
+    doubtful: Places
+
+
+def pass_gate(
+    attacked: Sequence[Plane], rendered: Sequence[Rendered], *, levels: int, witness: Witness | None = None
+) -> list[tuple[Levels, bool]]:
+    """Attacked images as they may be issued, and whether they may.
+
+    A character has to look most like itself to the template observer, and hardened readers must not agree on
+    another one. Where it does not hold, the attack around the character is taken back in parts.
 
     Args:
-        attacked: grey, float32 H W in [0,1].
+        attacked: grey, each float32 H W in [0,1].
         rendered: before the attack.
         levels: cap, of 8 bits.
+        witness: the hardened readers; None asks the template observer alone.
     """
-    change = attacked - rendered.image
-    image = even_strokes(attacked, rendered, levels=levels)
-    wrong = np.flatnonzero(~_clear(image, rendered))
+    trials = [_begin(image, item, levels) for image, item in zip(attacked, rendered, strict=True)]
+    _look(trials, witness)
     for _ in range(_REPAIRS):
-        if not wrong.size:
+        open_trials = [trial for trial in trials if trial.wrong.any()]
+        if not open_trials:
             break
-        change = change * (1 - _TAKEN_BACK * _around(rendered.letters[wrong]))
-        image = even_strokes(rendered.image + change, rendered, levels=levels)
-        wrong = wrong[~_clear(image, rendered, wrong.tolist())]
-    before = stroke_contrast(rendered.image, rendered.ink)
-    even = stroke_contrast(image, rendered.ink) >= LEAST_CONTRAST * before
-    return image, bool(even and not wrong.size)
+        for trial in open_trials:
+            _take_back(trial, levels)
+        _look(open_trials, witness)
+    return [(trial.image, bool(_stands_out(trial) and not trial.wrong.any())) for trial in trials]
 
 
-def _clear(
-    image: npt.NDArray[np.uint8], rendered: Rendered, places: Sequence[int] | None = None
-) -> npt.NDArray[np.bool_]:
+def _begin(attacked: Plane, rendered: Rendered, levels: int) -> _Trial:
+    everywhere = np.ones(len(rendered.text), dtype=bool)
+    image = even_strokes(attacked, rendered, levels=levels)
+    return _Trial(rendered, attacked - rendered.image, image, everywhere, everywhere)
+
+
+def _look(trials: Sequence[_Trial], witness: Witness | None) -> None:
+    """Finds the characters that are wrong; only doubtful ones are compared with templates again."""
+    for trial in trials:
+        wrong = np.zeros(len(trial.rendered.text), dtype=bool)
+        places = np.flatnonzero(trial.doubtful)
+        wrong[places] = ~_clear(trial.image, trial.rendered, places.tolist())
+        trial.wrong = wrong
+    if witness is not None:
+        turned = witness([trial.image for trial in trials], [trial.rendered for trial in trials])
+        for trial, shares in zip(trials, turned, strict=True):
+            trial.wrong = trial.wrong | (shares > MOST_TURNED)
+
+
+def _take_back(trial: _Trial, levels: int) -> None:
+    trial.change = trial.change * (1 - _TAKEN_BACK * _around(trial.rendered.letters[trial.wrong]))
+    trial.image = even_strokes(trial.rendered.image + trial.change, trial.rendered, levels=levels)
+    trial.doubtful = trial.wrong
+
+
+def _stands_out(trial: _Trial) -> bool:
+    before = stroke_contrast(trial.rendered.image, trial.rendered.ink)
+    return stroke_contrast(trial.image, trial.rendered.ink) >= LEAST_CONTRAST * before
+
+
+def _clear(image: Levels, rendered: Rendered, places: Sequence[int]) -> Places:
     """Whether each character looks more like itself than like any other one, and clearly so."""
     scores = template_scores(image, rendered, places=places)
-    looked_at = range(len(rendered.text)) if places is None else places
-    own = np.array([ALPHABET.index(rendered.text[place]) for place in looked_at])
+    own = np.array([ALPHABET.index(rendered.text[place]) for place in places])
     rows = np.arange(len(own))
     itself = scores[rows, own].copy()
     scores[rows, own] = -1.0

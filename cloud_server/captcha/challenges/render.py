@@ -39,25 +39,27 @@ class Style:
 
     fonts: tuple[Font, ...] = ()
     ground: Range = (170, 225)
-    contrast: Range = (46, 58)
-    fade: Range = (0.8, 1.0)
-    cap_height: Range = (27, 34)
-    rotation: float = 7.0
-    shear: float = 0.1
-    shift: float = 4.0
+    contrast: Range = (60, 70)
+    fade: Range = (0.9, 1.0)
+    cap_height: Range = (31, 38)
+    rotation: float = 9.0
+    shear: float = 0.14
+    shift: float = 3.0
     gap: Range = (1, 6)
-    grain: Range = (2, 4)
+    grain: Range = (9, 12)
     ink_grain: Range = (5, 9)
     clouds: float = 10.0
-    wave: float = 1.2
+    wave: float = 1.8
     arcs: int = 0
     blur: Range = (0.3, 0.6)
 
 
-def draw_text(rng: np.random.Generator, *, lengths: tuple[int, ...] = (5, 6)) -> str:
-    """A random text of the alphabet; each of the lengths is as likely."""
+def draw_text(
+    rng: np.random.Generator, *, lengths: tuple[int, ...] = (5, 6), characters: str = ALPHABET
+) -> str:
+    """A random text of these characters; each of the lengths is as likely."""
     length = lengths[int(rng.integers(len(lengths)))]
-    return "".join(ALPHABET[index] for index in rng.integers(len(ALPHABET), size=length))
+    return "".join(characters[index] for index in rng.integers(len(characters), size=length))
 
 
 def render(text: str, *, rng: np.random.Generator, style: Style = Style()) -> Rendered:
@@ -102,10 +104,11 @@ def _warp(master: Mask, rng: np.random.Generator, style: Style) -> Plane:
 
 
 def _place(shapes: list[Plane], rng: np.random.Generator, style: Style) -> Plane:
-    """Characters beside each other in the middle, K H W; squeezed where they would not fit."""
+    """Characters beside each other in the middle, K H W; smaller where they would not fit."""
     gaps = rng.uniform(*style.gap, size=len(shapes) - 1)
-    total = sum(shape.shape[1] for shape in shapes) + gaps.sum()
     room = WIDTH - 16
+    shapes = _shrunk(shapes, room - gaps.sum())
+    total = sum(shape.shape[1] for shape in shapes) + gaps.sum()
     spare = max(0.0, room - total)
     gaps = gaps + 0.6 * spare / len(shapes) if spare else gaps - (total - room) / max(1, len(gaps))
     total = sum(shape.shape[1] for shape in shapes) + gaps.sum()
@@ -116,6 +119,20 @@ def _place(shapes: list[Plane], rng: np.random.Generator, style: Style) -> Plane
         _paste(letters[index], shape, round(top), round(left))
         left += shape.shape[1] + (gaps[index] if index < len(gaps) else 0)
     return letters
+
+
+def _shrunk(shapes: list[Plane], room: float) -> list[Plane]:
+    """The same characters, all scaled alike where they are wider together than the room: none may collide.
+
+    Never below six tenths; gaps that ask for more are squeezed.
+    """
+    share = max(0.6, room / sum(shape.shape[1] for shape in shapes))
+    if share >= 1:
+        return shapes
+    return [
+        np.asarray(cv2.resize(shape, None, fx=share, fy=share, interpolation=cv2.INTER_AREA), np.float32)
+        for shape in shapes
+    ]
 
 
 def _paste(canvas: Plane, shape: Plane, top: int, left: int) -> None:

@@ -15,7 +15,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cloud_server.captcha.challenges.types import ALPHABET
+from cloud_server.captcha.challenges.types import DRAWN
 from cloud_server.captcha.report.preprocess import Grey
 from cloud_server.captcha.report.tesseract import Tesseract
 from models.store import Store, default_store, load_card
@@ -79,8 +79,8 @@ class Columns:
 
 
 def _groups(characters: Sequence[str]) -> list[list[int]]:
-    """Classes of the blank, then of each character of the alphabet in both cases."""
-    of: dict[str, list[int]] = {wanted: [] for wanted in ("", *ALPHABET)}
+    """Classes of the blank, then of each character that challenges draw from, in both cases."""
+    of: dict[str, list[int]] = {wanted: [] for wanted in ("", *DRAWN)}
     for index, character in enumerate(characters):
         if character.upper() in of:
             of[character.upper()].append(index)
@@ -91,7 +91,7 @@ def _greedy(scores: Scores, groups: list[list[int]]) -> str:
     absent = np.full(len(scores), -np.inf, np.float32)
     merged = [scores[:, group].max(axis=1) if group else absent for group in groups]
     path = np.stack(merged, axis=1).argmax(axis=1).tolist()
-    return "".join(ALPHABET[k - 1] for k, before in zip(path, [0, *path], strict=False) if k and k != before)
+    return "".join(DRAWN[k - 1] for k, before in zip(path, [0, *path], strict=False) if k and k != before)
 
 
 def _open_zoo(name: str, card: str, *, seen: bool, store: Store) -> Columns:

@@ -1,0 +1,67 @@
+"""Hardened readers as witnesses of legibility: what they agree on, people see too.
+
+A network that learnt from attacked images relies on what is left to see, so when several of them are sure of
+the same wrong character, it has most likely turned into that one to the eye as well. Against the errors of
+a blind reading by eye of 216 characters the area under the ROC curve was 0.74, that of the template
+observer's margin 0.63.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from cloud_server.captcha.challenges.gate import Levels
+from cloud_server.captcha.challenges.types import ALPHABET, Rendered
+from models.text.readers import encode
+from shared.attack.keys import Keys
+from shared.attack.transforms import Blur
+
+__all__ = ["WITNESSES", "HardenedReaders"]
+
+# Those of the attention kind say one distribution a place.
+WITNESSES = ("attention-h1", "attention-h2", "attention-h4")
+_BLUR = Blur(1.0, 1.0)
+
+
+class HardenedReaders:
+    """How sure readers are, on average, of a character that is not there.
+
+    Args:
+        networks: readers with slots, images N 1 H W to log-probabilities N K C; as `WITNESSES`.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        self._networks = tuple(networks)
+
+    def __call__(
+        self, images: Sequence[Levels], rendered: Sequence[Rendered]
+    ) -> list[npt.NDArray[np.float64]]:
+        """For each image the mean share of the likeliest wrong character in each place, K in [0,1].
+
+        Asked with and without a blur of one pixel, since people do not see single pixels.
+        """
+        batch = torch.from_numpy(np.stack(images)[:, None].astype(np.float32) / 255)
+        labels = encode([item.text for item in rendered], ALPHABET)
+        shares = self._shares(batch, labels)
+        return [
+            np.asarray(row[: len(item.text)], np.float64) for row, item in zip(shares, rendered, strict=True)
+        ]
+
+    def _shares(self, batch: Tensor, labels: Tensor) -> npt.NDArray[np.float32]:
+        with torch.no_grad():
+            asked = [network(view).slots.exp() for network in self._networks for view in _views(batch)]
+        mean = torch.stack(asked).mean(dim=0)[:, : labels.shape[1]]
+        # Neither the character itself nor the end counts as another one.
+        wrong = mean.scatter(2, labels[..., None], 0.0)
+        wrong[..., 0] = 0.0
+        return np.asarray(wrong.amax(dim=2).numpy())
+
+
+def _views(batch: Tensor) -> tuple[Tensor, Tensor]:
+    params = _BLUR.draw(Keys(0, tuple(range(len(batch)))), tuple(batch.shape))
+    return batch, _BLUR.apply(batch, params)
