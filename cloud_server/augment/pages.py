@@ -22,6 +22,14 @@ _KINDS: Mapping[Kind, str] = {
     Kind.UNPERTURBED: "unperturbed, relabelled",
     Kind.NOISE: "random noise",
 }
+# How many of each kind are shown: what was attacked first.
+_SHOWN = {
+    Kind.ADVERSARIAL: 12,
+    Kind.UNACCEPTED: 6,
+    Kind.DUPLICATE: 4,
+    Kind.UNPERTURBED: 12,
+    Kind.NOISE: 12,
+}
 _COLOURS: Mapping[str, str] = {
     "before": "#8a8f98",
     Kind.ADVERSARIAL: "#2563a8",
@@ -48,9 +56,24 @@ def report(work: Path) -> Pages:
         GoodnoiseError: NOT_FOUND when it has not ended.
     """
     summary = read_summary(work / "summary.json")
-    records = (read_record(path) for path in sorted(work.glob("shard-*.json")))
-    examples = [example for record in records if record for example in record.examples]
-    return pages_of(summary, examples)
+    return pages_of(summary, _examples(work))
+
+
+def _examples(work: Path) -> list[Example]:
+    """Some of each kind, evenly spaced over those that were kept."""
+    found: dict[Kind, list[tuple[Path, int]]] = {kind: [] for kind in _KINDS}
+    paths = sorted(work.glob("shard-*.json"))
+    for path in paths:
+        record = read_record(path)
+        for place, example in enumerate(record.examples if record else ()):
+            found[Kind(example.provenance["kind"])].append((path, place))
+    chosen = [where for kind, most in _SHOWN.items() for where in _spaced(found[kind], most)]
+    return [record.examples[place] for path, place in chosen if (record := read_record(path))]
+
+
+def _spaced(items: Sequence[tuple[Path, int]], most: int) -> list[tuple[Path, int]]:
+    count = min(most, len(items))
+    return [items[(2 * i + 1) * len(items) // (2 * count)] for i in range(count)]
 
 
 def write_pages(pages: Pages, folder: Path) -> Path:
@@ -170,7 +193,7 @@ def _markdown(summary: Summary, examples: Sequence[Example]) -> Iterator[str]:
 
 
 def _examples_heading(examples: Sequence[Example]) -> str:
-    return f"{len(examples)} samples, evenly spaced, not chosen by their looks"
+    return f"{len(examples)} samples of all kinds, evenly spaced over the run and not chosen by their looks"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def run_with_ray(
                 counter.add(record)
                 numbers.append(record.number)
                 check_cancelled(cancelled)
-        records = [_record(work, number) for number in sorted(numbers)]
+        records = [replace(_record(work, number), examples=()) for number in sorted(numbers)]
         return finish(setup, source, sink, records, work)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
@@ -22,8 +23,8 @@ from shared.files import storage_errors, write_atomically
 
 __all__ = ["EXAMPLES", "Counter", "check_cancelled", "finish", "opened", "planned", "run"]
 
-# Samples that are kept for the report, evenly spaced over the plan: not chosen by their looks.
-EXAMPLES = 24
+# Samples of each kind that are kept for the report, over the whole run.
+EXAMPLES = 12
 
 
 class Counter:
@@ -79,7 +80,7 @@ def run(
             with storage_errors(work, setting="--out"):
                 record = maker.shard(number, part)
             counter.add(record)
-            records.append(record)
+            records.append(replace(record, examples=()))
         return finish(setup, source, sink, records, work)
 
 
@@ -126,7 +127,7 @@ def opened(
             parts = prepare(
                 job, source, work=work, on_progress=on_progress, check=lambda: check_cancelled(cancelled)
             )
-        yield Setup(job, parts, _shown(len(draws))), draws
+        yield Setup(job, parts, _each(len(draws), job.shard)), draws
     finally:
         lock.release()
 
@@ -154,10 +155,9 @@ def check_cancelled(cancelled: Callable[[], bool]) -> None:
         raise GoodnoiseError(Code.CANCELLED, "stopped; run it again to go on from there")
 
 
-def _shown(count: int) -> frozenset[int]:
-    """Numbers of the draws that the report shows."""
-    some = min(EXAMPLES, count)
-    return frozenset((2 * i + 1) * count // (2 * some) for i in range(some))
+def _each(count: int, shard: int) -> int:
+    """Samples of each kind that a shard keeps for the report."""
+    return -(-EXAMPLES // max(-(-count // shard), 1))
 
 
 def _claim(work: Path, job: Job, source: Source) -> None:

@@ -15,7 +15,7 @@ from cloud_server.augment.parts import Parts, load_parts
 from cloud_server.augment.pixels import as_picture, as_planes
 from cloud_server.augment.records import Example, Record, Summary, read_record, record_of, write_record
 from cloud_server.augment.stages import job_errors
-from cloud_server.augment.types import Draw, Sample, Source
+from cloud_server.augment.types import Draw, Kind, Sample, Source
 
 __all__ = ["Setup", "ShardMaker", "Sink", "record_path", "shards_of"]
 
@@ -35,11 +35,17 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Setup:
-    """All that decides a shard's bytes beside its draws and their parents."""
+    """All that decides a shard's bytes beside its draws and their parents; and what is kept for the report.
+
+    Args:
+        job: the settings.
+        parts: networks and perturbations.
+        shown: how many samples of each kind a shard keeps for the report.
+    """
 
     job: Job
     parts: Parts
-    shown: frozenset[int]
+    shown: int = 1
 
     @property
     def digest(self) -> str:
@@ -79,7 +85,7 @@ class ShardMaker:
             name,
             draws,
             samples,
-            examples=[self._example(sample) for sample in samples if sample.draw.number in self._setup.shown],
+            examples=[self._example(sample) for sample in self._shown(samples)],
             bias=self._setup.job.recipe.bias,
         )
         write_record(path, record)
@@ -93,6 +99,15 @@ class ShardMaker:
             stored = [(self._source.name(i), self._source.digest(i)) for i in parents]
             digest.update(json.dumps([astuple(draw), stored]).encode())
         return digest.hexdigest()[:16]
+
+    def _shown(self, samples: Sequence[Sample]) -> Iterator[Sample]:
+        """The first of each kind: no one chose them by their looks."""
+        left = dict.fromkeys(Kind, self._setup.shown)
+        for sample in samples:
+            kind = sample.provenance.kind
+            left[kind] -= 1
+            if left[kind] >= 0:
+                yield sample
 
     def _example(self, sample: Sample) -> Example:
         index, resize = sample.parent, bool(self._setup.job.resize)

@@ -15,16 +15,16 @@ from cloud_server.augment.types import Picture
 __all__ = ["amplification", "caption", "png_of", "sheet", "triple"]
 
 # Height of a picture on the sheet, in pixels, and the space around it.
-_SIDE = 112
+_SIDE = 104
 _GAP = 4
 _LINE = 15
-_COLUMNS = 2
+_COLUMNS = 3
 _FACTORS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def amplification(examples: Sequence[Example]) -> int:
-    """How much differences are amplified: the most at which nine of ten samples stay inside 8 bits."""
-    levels = sorted(int(example.provenance["levels"]) for example in examples)
+    """How much differences are amplified: the most at which nine of ten changed samples stay inside 8 bits."""
+    levels = sorted(level for example in examples if (level := int(example.provenance["levels"])))
     usual = levels[int(0.9 * (len(levels) - 1))] if levels else 0
     return max(factor for factor in _FACTORS if factor == 1 or factor * usual <= 127)
 
