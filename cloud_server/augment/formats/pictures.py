@@ -1,0 +1,91 @@
+"""Files as pictures: what is read is what everyone sees, or it is refused by name."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import PurePosixPath
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cloud_server.augment.types import Picture
+from shared.errors import Code, GoodnoiseError
+
+__all__ = ["MOST_PIXELS", "SUFFIXES", "checked_name", "decode", "png", "sha256"]
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+# A file of a few kilobytes can hold gigabytes of pixels.
+MOST_PIXELS = 50_000_000
+_PLAIN = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
+_ALPHA = {"LA": "L", "RGBA": "RGB", "PA": "RGB"}
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256, hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def checked_name(name: str) -> str:
+    """A name inside a dataset, unchanged.
+
+    Raises:
+        GoodnoiseError: INVALID_INPUT for one that is absolute, climbs out, or has control characters.
+    """
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or any(ord(c) < 32 for c in name):
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"the dataset names an image {name!r}; expected a plain relative name"
+        )
+    return name
+
+
+def decode(data: bytes, name: str) -> Picture:
+    """A file's pixels, H W C with C 1 or 3, upright as EXIF says.
+
+    Args:
+        data: the file.
+        name: what errors call it.
+
+    Raises:
+        GoodnoiseError: CORRUPT for what cannot be read; INVALID_INPUT for more than 8 bits, CMYK, pictures
+            that are partly transparent, or too many pixels.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > MOST_PIXELS:
+                size = f"{image.width} x {image.height}"
+                raise GoodnoiseError(
+                    Code.INVALID_INPUT, f"{name} has {size} pixels, at most {MOST_PIXELS} are read"
+                )
+            pixels = np.asarray(_plain(ImageOps.exif_transpose(image), name))
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise GoodnoiseError(
+            Code.CORRUPT, f"{name} cannot be read as an image; remove it or fetch it again"
+        ) from error
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _plain(image: Image.Image, name: str) -> Image.Image:
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    if image.mode in _PLAIN:
+        return image.convert(_PLAIN[image.mode])
+    if image.mode in _ALPHA:
+        lowest = image.getchannel("A").getextrema()[0]
+        if lowest == 255:
+            return image.convert(_ALPHA[image.mode])
+        raise GoodnoiseError(
+            Code.INVALID_INPUT,
+            f"{name} is partly transparent; put it on a ground first, its looks depend on it",
+        )
+    raise GoodnoiseError(
+        Code.INVALID_INPUT, f"{name} is of mode {image.mode}; convert it to 8-bit grey or RGB first"
+    )
+
+
+def png(picture: Picture) -> bytes:
+    """A picture H W C as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(file, "PNG")
+    return file.getvalue()
