@@ -85,13 +85,13 @@ def sample(source, number, parent, *, encoding="png"):
     return Sample(Draw(number, 1, 1, (parent,)), parent, data, chosen.decode(data), provenance)
 
 
-def written(root, source, format, *, order=(0, 1, 2), copies=True, encoding="png"):
+def written(root, source, form, *, order=(0, 1, 2), copies=True, encoding="png"):
     """An output of five samples in three shards, written in this order."""
     shards = [
         [sample(source, 2 * k + i, (2 * k + i) % 5, encoding=encoding) for i in range(2)] for k in range(2)
     ]
     shards.append([sample(source, 4, 4, encoding=encoding)])
-    sink = open_sink(root, format, source=source, codec=codec(encoding), copy_originals=copies)
+    sink = open_sink(root, form, source=source, codec=codec(encoding), copy_originals=copies)
     for number in order:
         sink.write(number, f"name{number}", shards[number])
     sink.finish(Summary())
@@ -103,10 +103,10 @@ def labelled(found):
     return sorted((found.read(i).tobytes(), found.classes[found.labels[i]]) for i in range(len(found)))
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_what_is_written_is_read_again(tmp_path, source, format):
-    written(tmp_path / "out", source, format)
-    found = open_source(tmp_path / "out", group="groups" if format == "npz" else "group")
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_is_written_is_read_again(tmp_path, source, form):
+    written(tmp_path / "out", source, form)
+    found = open_source(tmp_path / "out", group="groups" if form == "npz" else "group")
     expected = labelled(source) + [((255 - source.read(k)).tobytes(), "dog") for k in (0, 1, 2, 3, 4)]
     assert labelled(found) == sorted(expected)
     assert found.classes == CLASSES
@@ -117,10 +117,10 @@ def test_what_is_written_is_read_again(tmp_path, source, format):
     assert dict(zip(found.group_names, counts, strict=True)) == {"0": 7, "1": 5}
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_bytes_do_not_depend_on_order_or_repetition(tmp_path, source, format, tree):
-    written(tmp_path / "a", source, format)
-    again = written(tmp_path / "b", source, format, order=(2, 0, 2, 1, 0))
+@pytest.mark.parametrize("form", FORMATS)
+def test_bytes_do_not_depend_on_order_or_repetition(tmp_path, source, form, tree):
+    written(tmp_path / "a", source, form)
+    again = written(tmp_path / "b", source, form, order=(2, 0, 2, 1, 0))
     again.finish(Summary())
     one, other = (tree(tmp_path / name) for name in "ab")
     # The name of the folder is the dataset's name.
@@ -130,9 +130,9 @@ def test_bytes_do_not_depend_on_order_or_repetition(tmp_path, source, format, tr
     assert "croissant.json" in one
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_a_shard_takes_the_place_of_another_of_its_number(tmp_path, source, format):
-    sink = open_sink(tmp_path / "out", format, source=source, codec=codec("png"), copy_originals=False)
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_shard_takes_the_place_of_another_of_its_number(tmp_path, source, form):
+    sink = open_sink(tmp_path / "out", form, source=source, codec=codec("png"), copy_originals=False)
     sink.write(0, "old", [sample(source, 0, 0), sample(source, 1, 1)])
     assert sink.has(0, "old")
     sink.write(0, "new", [sample(source, 0, 3)])
@@ -144,11 +144,11 @@ def test_a_shard_takes_the_place_of_another_of_its_number(tmp_path, source, form
     assert np.array_equal(found.read(0), 255 - source.read(3))
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_a_folder_of_other_things_is_left_alone(tmp_path, source, format):
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_folder_of_other_things_is_left_alone(tmp_path, source, form):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(GoodnoiseError, match="not empty") as caught:
-        open_sink(tmp_path, format, source=source, codec=codec("png"))
+        open_sink(tmp_path, form, source=source, codec=codec("png"))
     assert caught.value.code is Code.PRECONDITION
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -175,9 +175,9 @@ def test_metadata_tells_samples_from_originals(tmp_path, source):
         assert (tmp_path / "out" / "train" / row["file_name"]).is_file()
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_without_originals_samples_are_alone(tmp_path, source, format):
-    written(tmp_path / "out", source, format, copies=False)
+@pytest.mark.parametrize("form", FORMATS)
+def test_without_originals_samples_are_alone(tmp_path, source, form):
+    written(tmp_path / "out", source, form, copies=False)
     assert len(open_source(tmp_path / "out")) == 5
 
 
@@ -349,7 +349,7 @@ def test_arrays_that_do_not_fit_are_named(images):
         ArraySource(images / 255, [0] * 7)
     with pytest.raises(GoodnoiseError, match="labels have shape"):
         ArraySource(images, [0] * 6)
-    with pytest.raises(GoodnoiseError, match="only|but there are 1 names"):
+    with pytest.raises(GoodnoiseError, match="but there are 1 names"):
         ArraySource(images, [1] * 7, classes=["cat"])
 
 
@@ -436,12 +436,10 @@ print(json.dumps([len(rows), dataset.metadata.description, sorted({str(r["images
 """
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_the_croissant_description_is_valid_and_says_synthetic(tmp_path, source, format):
-    if format in {"parquet", "webdataset"}:
-        pytest.skip("described as npz is: one process of mlcroissant costs seconds")
+@pytest.mark.parametrize("form", ["folder", "npz"])
+def test_the_croissant_description_is_valid_and_says_synthetic(tmp_path, source, form):
     pytest.importorskip("mlcroissant", reason="needs the dev extra")
-    written(tmp_path / "out", source, format)
+    written(tmp_path / "out", source, form)
     command = [sys.executable, "-c", _CROISSANT, str(tmp_path / "out" / "croissant.json")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -452,9 +450,9 @@ def test_the_croissant_description_is_valid_and_says_synthetic(tmp_path, source,
     assert {kind.strip("b'") for kind in kinds} == {"adversarial", "original"}
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_files_are_described_with_their_digests(tmp_path, source, format):
-    written(tmp_path / "out", source, format)
+@pytest.mark.parametrize("form", FORMATS)
+def test_files_are_described_with_their_digests(tmp_path, source, form):
+    written(tmp_path / "out", source, form)
     said = json.loads((tmp_path / "out" / "croissant.json").read_text())
     for file in said["distribution"]:
         assert sha256((tmp_path / "out" / file["contentUrl"]).read_bytes()) == file["sha256"]
