@@ -71,6 +71,8 @@ def run_with_ray(
     sink = job_of.sink(source)
     with opened(job_of.job, source, work=work, on_progress=on_progress, cancelled=cancelled) as found:
         setup, draws = found
+        # Here alone, before there are workers: it would take their unfinished files away.
+        sink.sweep()
         counter = Counter(len(draws), on_progress)
         numbers = []
         with _ray(cluster) as ray, storage_errors(work, setting="--out"):

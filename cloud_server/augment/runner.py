@@ -72,6 +72,7 @@ def run(
             PRECONDITION for what does not fit together, or a folder that holds another run.
     """
     with opened(job, source, work=work, on_progress=on_progress, cancelled=cancelled) as (setup, draws):
+        sink.sweep()
         maker = ShardMaker(setup, source, sink, work)
         counter = Counter(len(draws), on_progress)
         records = []

@@ -23,6 +23,9 @@ __all__ = ["Setup", "ShardMaker", "Sink", "record_path", "shards_of"]
 class Sink(Protocol):
     """Where samples go; see `formats`."""
 
+    def sweep(self) -> None:
+        """Remove what a killed run left half-written."""
+
     def has(self, shard: int, name: str) -> bool:
         """Whether the shard of that name was written whole."""
 

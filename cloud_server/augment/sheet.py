@@ -23,7 +23,7 @@ _FACTORS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def amplification(examples: Sequence[Example]) -> int:
-    """How much differences are amplified: the most at which nine of ten changed samples stay inside 8 bits."""
+    """How much differences are amplified: most at which nine of ten that changed stay inside 8 bits."""
     levels = sorted(level for example in examples if (level := int(example.provenance["levels"])))
     usual = levels[int(0.9 * (len(levels) - 1))] if levels else 0
     return max(factor for factor in _FACTORS if factor == 1 or factor * usual <= 127)

@@ -157,7 +157,9 @@ def test_scratch_of_a_killed_run_is_swept(tmp_path, source):
     written(tmp_path / "out", source, "folder")
     scratch = tmp_path / "out" / "train" / "dog" / ".adversarial-000001.png.4711.0badcafe"
     scratch.write_bytes(b"half")
-    open_sink(tmp_path / "out", "folder", source=source, codec=codec("png"))
+    sink = open_sink(tmp_path / "out", "folder", source=source, codec=codec("png"))
+    assert scratch.exists(), "another worker may be writing it"
+    sink.sweep()
     assert not scratch.exists()
 
 

@@ -110,6 +110,13 @@ class Sink(ABC):
         with storage_errors(root, setting="--out"):
             _claim(root)
 
+    def sweep(self) -> None:
+        """Remove what a killed run left half-written; not while another process writes to the same output."""
+        with storage_errors(self.root, setting="--out"):
+            for path in self.root.rglob(".*"):
+                if _SCRATCH.match(path.name) and path.is_file():
+                    path.unlink()
+
     def has(self, shard: int, name: str) -> bool:
         """Whether the shard of that name was written whole."""
         return self._part(shard, name).is_file()
@@ -188,16 +195,13 @@ def _group_of(source: Source, index: int) -> str:
 
 
 def _claim(root: Path) -> None:
-    """Make the folder, or take up one that a run began; sweep what a killed run left half-written."""
+    """Make the folder, or take up one that a run began."""
     parts = root / PARTS
     if root.exists() and (not root.is_dir() or (any(root.iterdir()) and not parts.is_dir())):
         raise GoodnoiseError(
             Code.PRECONDITION, f"{root} is not empty and no run began it; give another --out, or empty it"
         )
     parts.mkdir(parents=True, exist_ok=True)
-    for path in root.rglob(".*"):
-        if _SCRATCH.match(path.name) and path.is_file():
-            path.unlink()
 
 
 def _write_rows(file: IO[bytes], rows: Iterator[Row]) -> None:
