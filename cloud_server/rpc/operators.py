@@ -7,17 +7,38 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
 
 import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from cloud_server.settings import Settings
 from shared.errors import Code, GoodnoiseError
 from shared.wire.options import server_options
 
-__all__ = ["OperatorServer", "start_operator_server"]
+__all__ = ["OperatorServer", "OperatorSettings", "start_operator_server"]
+
+
+class OperatorSettings(Protocol):
+    """What settings of a server say of its operators."""
+
+    @property
+    def operator_listen(self) -> str | None:
+        """HOST:PORT; None for no such address."""
+
+    @property
+    def operator_ca(self) -> Path | None:
+        """Authority of the operators' certificates, PEM."""
+
+    @property
+    def tls_cert(self) -> Path | None:
+        """The server's certificate chain, PEM."""
+
+    @property
+    def tls_key(self) -> Path | None:
+        """Its key, PEM."""
 
 
 class OperatorServer:
@@ -33,7 +54,7 @@ class OperatorServer:
 
 
 async def start_operator_server(
-    settings: Settings, checker: health.aio.HealthServicer, names: Sequence[str]
+    settings: OperatorSettings, checker: health.aio.HealthServicer, names: Sequence[str]
 ) -> OperatorServer | None:
     """Listen for operators, where the settings name an address.
 
@@ -64,7 +85,7 @@ async def start_operator_server(
     return OperatorServer(server, port)
 
 
-def _credentials(settings: Settings) -> grpc.ServerCredentials:
+def _credentials(settings: OperatorSettings) -> grpc.ServerCredentials:
     if settings.operator_ca is None or settings.tls_cert is None or settings.tls_key is None:
         raise ValueError("operator_listen: expected operator_ca, tls_cert and tls_key beside it")
     try:

@@ -4,7 +4,8 @@ An error of the project travels as a status code, its message, and details that 
 
 - ErrorInfo: domain `goodnoise`, the project's own code as the reason, the error's details as metadata;
 - BadRequest: when the details name a `field`;
-- RetryInfo: when the details hold `retry_after_seconds`.
+- RetryInfo: when the details hold `retry_after_seconds`;
+- QuotaFailure: when the details name a `quota`.
 
 A peer's text is shown to people, so on the way in it is shortened and control characters are dropped.
 """
@@ -22,10 +23,20 @@ from grpc_status import rpc_status
 
 from shared.errors import Code, GoodnoiseError
 
-__all__ = ["DOMAIN", "FIELD", "RETRY_AFTER", "FailedCall", "error_from_call", "grpc_code", "status_of"]
+__all__ = [
+    "DOMAIN",
+    "FIELD",
+    "QUOTA",
+    "RETRY_AFTER",
+    "FailedCall",
+    "error_from_call",
+    "grpc_code",
+    "status_of",
+]
 
 DOMAIN = "goodnoise"
 FIELD = "field"
+QUOTA = "quota"
 RETRY_AFTER = "retry_after_seconds"
 # gRPC drops calls at random whose trailers hold more than 8 KiB. A message travels in them up to three times,
 # once with each byte as three, the rest in base 64. So texts are cut, in bytes of UTF-8.
@@ -87,6 +98,11 @@ def status_of(error: GoodnoiseError) -> grpc.Status:
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if (delay := _seconds(error.details.get(RETRY_AFTER))) is not None:
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    if quota := error.details.get(QUOTA):
+        used_up = error_details_pb2.QuotaFailure.Violation(
+            subject=quota[:_MAX_KEY], description=message[:_MAX_VALUE]
+        )
+        details.append(error_details_pb2.QuotaFailure(violations=[used_up]))
     status = status_pb2.Status(
         code=_number(error.code), message=message, details=[_packed(d) for d in details]
     )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import stat
 from pathlib import Path
 
-import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -18,29 +16,18 @@ from cloud_server.rpc.captcha.callers import RequireBearer
 from cloud_server.rpc.captcha.servicer import CaptchaServicer
 from cloud_server.rpc.captcha.settings import ServeSettings
 from cloud_server.rpc.interceptors import interceptors
+from cloud_server.rpc.listening import GrpcServer, bind, credentials
 from cloud_server.rpc.metrics import Metrics
 from shared.errors import Code, GoodnoiseError
 from shared.files import storage_errors
 from shared.wire.goodnoise.v1 import captcha_pb2, captcha_pb2_grpc
 from shared.wire.options import server_options
 
-__all__ = ["ADMIN", "SERVICE", "GrpcServer", "admin_token", "start_admin", "start_public"]
+__all__ = ["ADMIN", "SERVICE", "admin_token", "start_admin", "start_public"]
 
 SERVICE = captcha_pb2.DESCRIPTOR.services_by_name["CaptchaService"].full_name
 ADMIN = captcha_pb2.DESCRIPTOR.services_by_name["CaptchaAdminService"].full_name
 _TOKEN_BYTES = 32
-
-
-class GrpcServer:
-    """A running listener; `port` is the one that was bound."""
-
-    def __init__(self, server: grpc.aio.Server, port: int) -> None:
-        self._server = server
-        self.port = port
-
-    async def stop(self, grace_seconds: float) -> None:
-        """Refuse new calls and let those in flight end."""
-        await self._server.stop(grace_seconds)
 
 
 async def start_public(
@@ -65,7 +52,7 @@ async def start_public(
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
     if settings.reflection:
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    port = _bind(server, "grpc", settings.grpc, _credentials(settings))
+    port = bind(server, "grpc", settings.grpc, credentials(settings.tls_cert, settings.tls_key))
     await server.start()
     await checker.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
     return GrpcServer(server, port)
@@ -92,7 +79,8 @@ async def start_admin(
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
     if settings.reflection:
         reflection.enable_server_reflection((ADMIN, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    port = _bind(server, "admin", settings.admin, _credentials(settings, clients=settings.admin_ca))
+    identity = credentials(settings.tls_cert, settings.tls_key, clients=settings.admin_ca)
+    port = bind(server, "admin", settings.admin, identity)
     await server.start()
     return GrpcServer(server, port)
 
@@ -131,35 +119,3 @@ def _write_private(path: Path, text: str) -> None:
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
-
-
-def _bind(
-    server: grpc.aio.Server, name: str, address: str, credentials: grpc.ServerCredentials | None
-) -> int:
-    port = 0
-    with contextlib.suppress(RuntimeError):  # some releases raise, some return 0
-        if credentials is None:
-            port = server.add_insecure_port(address)
-        else:
-            port = server.add_secure_port(address, credentials)
-    if port == 0:
-        raise GoodnoiseError(
-            Code.UNAVAILABLE,
-            f"cannot listen on {address}: the address is taken or not of this machine, or the certificate "
-            f"and key do not belong together; choose another with --{name}",
-        )
-    return port
-
-
-def _credentials(settings: ServeSettings, *, clients: Path | None = None) -> grpc.ServerCredentials | None:
-    """TLS where there is a certificate; mutual where `clients` names an authority."""
-    if settings.tls_cert is None or settings.tls_key is None:
-        return None
-    try:
-        pair = settings.tls_key.read_bytes(), settings.tls_cert.read_bytes()
-        roots = clients.read_bytes() if clients else None
-    except OSError as error:
-        raise GoodnoiseError(Code.INVALID_INPUT, f"cannot read {error.filename}: {error.strerror}") from error
-    return grpc.ssl_server_credentials(
-        [pair], root_certificates=roots, require_client_auth=clients is not None
-    )

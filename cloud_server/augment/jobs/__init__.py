@@ -1,0 +1,1 @@
+"""Jobs of augmentation as a service keeps them: owners, queue, workers, results."""

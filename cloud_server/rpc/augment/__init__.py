@@ -1,0 +1,1 @@
+"""The gRPC edge of augmentation as a service, and its client."""
