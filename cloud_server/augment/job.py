@@ -14,7 +14,7 @@ from cloud_server.augment.recipes import RECIPES
 from cloud_server.augment.yamlfile import Fields, read_fields
 from shared.errors import Code, GoodnoiseError
 
-__all__ = ["SHARD", "Job", "Resize", "Train", "parse_job", "read_job"]
+__all__ = ["ENCODINGS", "FORMATS", "SHARD", "Job", "Resize", "Train", "parse_job", "read_job"]
 
 # Draws of one shard, and the most images that the surrogate gets at once.
 SHARD = 64

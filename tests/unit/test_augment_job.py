@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cloud_server.augment.job import Train, parse_job, read_job
+from cloud_server.augment.formats import CODECS
+from cloud_server.augment.formats import FORMATS as SINKS
+from cloud_server.augment.job import ENCODINGS, FORMATS, Train, parse_job, read_job
 from cloud_server.augment.recipes import RECIPES
 from shared.errors import Code, GoodnoiseError
 
@@ -54,6 +56,11 @@ def test_networks_are_found_beside_the_file(tmp_path):
 
 def test_the_example_of_the_manual_is_read():
     assert read_job(EXAMPLE).recipe.name == "m2m"
+
+
+def test_all_encodings_and_formats_that_there_are_can_be_named():
+    assert tuple(CODECS) == ENCODINGS
+    assert ("auto", *SINKS) == FORMATS
 
 
 REFUSED = {

@@ -170,3 +170,17 @@ def test_a_surrogate_of_other_classes_is_refused(recipe_file, short_class, tmp_p
     with pytest.raises(GoodnoiseError, match="gnu") as refused:
         made(read_job(recipe_file("m2m")), tmp_path / "data", tmp_path)
     assert refused.value.code is Code.PRECONDITION
+
+
+def test_a_bias_is_evened_out_inside_each_class(tmp_path):
+    rng = np.random.default_rng(2)
+    labels, groups = np.repeat([0, 1], 40), np.tile([0, 0, 0, 1], 20)
+    images = rng.integers(60, 180, (80, 16, 16, 3), dtype=np.uint8)
+    images[groups == 1, :, :, 0] += 50
+    names = {"classes": ["cat", "dog"], "group_names": ["blue", "red"]}
+    np.savez(tmp_path / "data.npz", images=images, labels=labels, groups=groups, **names)
+    summary = made(parse_job(f"recipe: aeda\ngroup: groups\n{TRAINED}"), tmp_path / "data.npz", tmp_path)
+    assert summary.before == {"cat": 40, "dog": 40}
+    assert summary.cells == {
+        f"{k}/{g}": (n, 30) for k in names["classes"] for g, n in (("blue", 30), ("red", 10))
+    }
