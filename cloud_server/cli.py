@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from cloud_server.augment.commands import app as augment_app
+from cloud_server.augment.jobs.commands import PREFIX as AUGMENT
+from cloud_server.augment.jobs.commands import app as owners_app
 from cloud_server.bundles.commands import app as bundle_app
 from cloud_server.captcha.commands import app as captcha_app
 from cloud_server.captcha.places import PREFIX as CAPTCHA
@@ -18,6 +20,8 @@ from cloud_server.evaluation.app import app as evaluate_app
 from cloud_server.exits import EXIT_HELP, Exit, command_errors
 from cloud_server.hints.commands import app as hints_app
 from cloud_server.paper.commands import app as paper_app
+from cloud_server.rpc.augment.commands import serve as serve_augment
+from cloud_server.rpc.augment.owner.commands import register as register_owner
 from cloud_server.rpc.captcha.commands import serve as serve_captcha
 
 __all__ = ["app", "main"]
@@ -35,7 +39,12 @@ app.add_typer(captcha_app, name="captcha")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(hints_app, name="hints")
 app.add_typer(paper_app, name="paper")
-# Behind the servicers no package knows gRPC, so the command that serves is added here.
+# Behind the servicers no package knows gRPC, so the commands that serve and call are added here.
+augment_app.add_typer(owners_app, name="owners")
+augment_app.command("serve", epilog=EXIT_HELP, context_settings={"auto_envvar_prefix": AUGMENT})(
+    serve_augment
+)
+register_owner(augment_app)
 captcha_app.command("serve", epilog=EXIT_HELP, context_settings={"auto_envvar_prefix": CAPTCHA})(
     serve_captcha
 )

@@ -174,8 +174,8 @@ def _why(word: str) -> str:
     if not word:
         return "is empty, and is needed"
     return (
-        "holds what it may not: expected letters, digits, blanks, '-', '_' and '.', at most 64, beginning with "
-        "a letter, digit or '_'"
+        "holds what it may not: expected letters, digits, blanks, '-', '_' and '.', at most 64, beginning "
+        "with a letter, digit or '_'"
     )
 
 

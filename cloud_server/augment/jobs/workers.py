@@ -261,7 +261,7 @@ def _read_list(folder: JobFolder) -> list[ResultFile]:
 
 
 def _kill(child: asyncio.subprocess.Process) -> None:
-    """At once: a worker writes its files whole or not at all, and what it began is begun anew or not wanted."""
+    """At once: a worker writes its files whole or not at all, and who comes next begins where it was."""
     if child.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             child.kill()

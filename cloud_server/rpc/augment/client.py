@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ class AugmentClient:
         self._channel.close()
 
     def submit(
-        self, order: augment_pb2.AugmentOrder, images: Iterator[Labelled] = iter(())
+        self, order: augment_pb2.AugmentOrder, images: Iterable[Labelled] = ()
     ) -> augment_pb2.SubmitJobResponse:
         """Hand in a job; again with the same key after an unclear end."""
 
@@ -79,13 +80,19 @@ class AugmentClient:
 
         seconds = _UPLOAD_SECONDS if order.images else CALL_SECONDS
         with self._errors():
-            return self._stub.SubmitJob(parts(), timeout=seconds, metadata=self._metadata)
+            answer: augment_pb2.SubmitJobResponse = self._stub.SubmitJob(
+                parts(), timeout=seconds, metadata=self._metadata
+            )
+        return answer
 
     def get(self, job: str) -> augment_pb2.AugmentJob:
         """How a job is."""
         with self._errors():
             request = augment_pb2.GetJobRequest(job_id=job)
-            return self._stub.GetJob(request, timeout=CALL_SECONDS, metadata=self._metadata).job
+            answer: augment_pb2.GetJobResponse = self._stub.GetJob(
+                request, timeout=CALL_SECONDS, metadata=self._metadata
+            )
+        return answer.job
 
     def jobs(self) -> Iterator[augment_pb2.AugmentJob]:
         """All jobs, the newest first."""
@@ -102,7 +109,10 @@ class AugmentClient:
         """End a job."""
         with self._errors():
             request = augment_pb2.CancelJobRequest(job_id=job)
-            return self._stub.CancelJob(request, timeout=3 * CALL_SECONDS, metadata=self._metadata).job
+            answer: augment_pb2.CancelJobResponse = self._stub.CancelJob(
+                request, timeout=3 * CALL_SECONDS, metadata=self._metadata
+            )
+        return answer.job
 
     def delete(self, job: str) -> None:
         """Forget a job."""
@@ -197,25 +207,42 @@ def ended(job: augment_pb2.AugmentJob) -> bool:
     return job.state not in _OPEN
 
 
-def labelled_images(folder: Path) -> list[Labelled]:
+def labelled_images(folder: Path, *, group: str | None = None) -> list[Labelled]:
     """Images of a folder of class folders, in the order of their names.
+
+    Args:
+        folder: with a folder a class, and metadata.csv where there are groups.
+        group: column of metadata.csv with the bias attribute.
 
     Raises:
         GoodnoiseError: NOT_FOUND for no such folder, INVALID_INPUT for one without images in classes.
     """
     if not folder.is_dir():
         raise GoodnoiseError(Code.NOT_FOUND, f"there is no folder {folder}; give a folder of class folders")
-    found = [
-        Labelled(path, path.relative_to(folder).parts[0], "", path.relative_to(folder).as_posix())
-        for path in sorted(folder.glob("*/**/*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    ]
+    groups = {} if group is None else _groups(folder / "metadata.csv", group)
+    found = []
+    for path in sorted(folder.glob("*/**/*")):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            name = path.relative_to(folder).as_posix()
+            found.append(Labelled(path, name.split("/")[0], groups.get(name, ""), name))
     if not found:
         kinds = ", ".join(SUFFIXES)
         raise GoodnoiseError(
             Code.INVALID_INPUT, f"{folder} holds no class folders with images ({kinds}); check the path"
         )
     return found
+
+
+def _groups(path: Path, column: str) -> Mapping[str, str]:
+    if not path.is_file():
+        raise GoodnoiseError(
+            Code.NOT_FOUND, f"there is no {path}, which says the {column!r} of each image; write it"
+        )
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or column not in rows[0] or "file_name" not in rows[0]:
+        raise GoodnoiseError(Code.INVALID_INPUT, f"{path} has no columns file_name and {column}; add them")
+    return {row["file_name"]: row[column] for row in rows}
 
 
 def _channel(address: str, ca: Path | None) -> grpc.Channel:

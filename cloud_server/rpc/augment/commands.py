@@ -24,7 +24,7 @@ def serve(
     allow_dataset: Annotated[
         list[str] | None,
         typer.Option(
-            help="NAME=FOLDER that owners may name, as NAME/below; repeat. What is in it can be seen in results."
+            help="NAME=FOLDER that owners may name, as NAME/below; repeat. Results show what is in it."
         ),
     ] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
