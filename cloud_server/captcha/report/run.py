@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cloud_server.captcha.challenges.maker import Maker
-from cloud_server.captcha.challenges.types import ALPHABET, HEIGHT, WIDTH
+from cloud_server.captcha.challenges.types import DRAWN, HEIGHT, WIDTH
 from cloud_server.captcha.report.harvest import Harvest, Progress, settings_of
 from cloud_server.captcha.report.legible import legibility
 from cloud_server.captcha.report.pages import html, markdown
@@ -188,7 +188,7 @@ def _images(maker: Maker, options: ReportOptions, sample: Sample) -> dict[str, A
         "seed": options.seed,
         "width": WIDTH,
         "height": HEIGHT,
-        "alphabet": ALPHABET,
+        "alphabet": DRAWN,
         "lengths": list(maker.recipe.lengths),
         "levels": maker.recipe.levels,
         "made_against": [name for name, _ in maker.recipe.readers],
