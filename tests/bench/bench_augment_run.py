@@ -2,8 +2,9 @@
 
     python tests/bench/bench_augment_run.py [--sizes 2000 8000 32000] [--samples 2048] [--workers 1 2]
 
-Each measurement is a command of its own, with one thread a process. Rates are taken between the first and
-the last shard that was written, so that starting, training and closing do not count. Prints JSON.
+Each measurement is a command of its own, with one thread a process. Rates are taken over the later half
+of the shards, so that starting and closing do not count: give enough samples for all workers to have begun.
+On a machine with other work the ratios say nothing. Prints JSON.
 """
 
 from __future__ import annotations
@@ -95,8 +96,9 @@ def command(job: Path, data: Path, out: Path, *more: str) -> int:
 
 
 def rate(out: Path) -> float:
-    """Samples a second between the first and the last shard."""
+    """Samples a second over the later half of the shards, when all workers are there."""
     records = sorted(path.stat().st_mtime for path in Path(f"{out}.augment").glob("shard-*.json"))
+    records = records[len(records) // 2 :]
     return round(64 * (len(records) - 1) / (records[-1] - records[0]), 1)
 
 
