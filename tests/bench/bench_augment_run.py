@@ -40,11 +40,11 @@ def main() -> None:
         data = {size: dataset(root / f"data-{size}", size) for size in given.sizes}
         least = min(given.sizes)
         surrogate(root / "surrogate.npz", data[least], given.network)
-        found = {"memory": {}, "rates": {}}
+        found: dict[str, dict[str, float]] = {"memory": {}, "rates": {}}
         few = recipe(root / "few.yaml", 128, given.steps)
         for size in given.sizes:
             usage = command(few, data[size], root / f"memory-{size}", "--only-new")
-            found["memory"][size] = round(usage / 1024)
+            found["memory"][str(size)] = round(usage / 1024)
         many = recipe(root / "many.yaml", given.samples, given.steps)
         command(many, data[least], root / "alone", "--only-new")
         found["rates"]["one process"] = rate(root / "alone")
