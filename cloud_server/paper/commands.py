@@ -1,4 +1,4 @@
-"""`goodnoise-cloud paper`: the paper's tables and figure 1, made again on what is at hand."""
+"""`goodnoise-cloud paper`: the paper's tables, figures and observation II, made again on what is at hand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cloud_server.exits import EXIT_HELP, command_errors
+from cloud_server.paper.features.commands import figure3, observation2, table3
 from cloud_server.paper.figure1.commands import figure1, figure1_study
 from cloud_server.paper.progress import progress_bar
 from shared.errors import Code, GoodnoiseError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Make the paper's tables and figure 1 again.", no_args_is_help=True)
+app = typer.Typer(help="Make the paper's tables, figures and observation II again.", no_args_is_help=True)
 
 _INTERRUPTED = "interrupted; run it again to go on from there"
 
@@ -63,7 +64,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Of attacks, styles and the choic
 
 @app.callback()
 def options() -> None:
-    """Make the paper's tables and figure 1 again."""
+    """Make the paper's tables, figures and observation II again."""
 
 
 @app.command(epilog=EXIT_HELP)
@@ -174,3 +175,6 @@ def _data(given: list[str]) -> tuple[tuple[str, str], ...]:
 
 app.command(epilog=EXIT_HELP)(figure1)
 app.command("figure1-study", epilog=EXIT_HELP)(figure1_study)
+app.command(epilog=EXIT_HELP)(figure3)
+app.command(epilog=EXIT_HELP)(observation2)
+app.command(epilog=EXIT_HELP)(table3)

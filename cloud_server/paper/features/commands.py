@@ -1,0 +1,146 @@
+"""`goodnoise-cloud paper figure3`, `observation2`, `table3`, registered by `cloud_server.paper.commands`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cloud_server.exits import command_errors
+
+if TYPE_CHECKING:
+    from cloud_server.paper.features.common import Report
+    from cloud_server.paper.features.settings import Protocol
+
+__all__ = ["figure3", "observation2", "table3"]
+
+_INTERRUPTED = "interrupted; run it again to go on from there"
+Data = Annotated[
+    Path,
+    typer.Option(
+        help="Folder with train.tar and test.tar of class folders, or with folders train and test.",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path, typer.Option(help="Folder of the results; a run goes on from there.", show_default=False)
+]
+Full = Annotated[bool, typer.Option("--full", help="The paper's counts and a large network: hours.")]
+Images = Annotated[int | None, typer.Option(min=20, help="Training images instead.")]
+Updates = Annotated[int | None, typer.Option(min=1, help="Of each training instead.")]
+Network = Annotated[str | None, typer.Option(help="Of each training instead: tiny, small, medium, resnet18.")]
+Note = Annotated[str, typer.Option(help="On the data, printed with the figures.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of images, weights and attacks.")]
+
+
+def figure3(
+    data: Data,
+    out: Out,
+    full: Full = False,
+    images: Images = None,
+    updates: Updates = None,
+    network: Network = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of each perturbation instead.")] = None,
+    seed: Seed = 0,
+    note: Note = "",
+) -> None:
+    """Figure 3: a universal perturbation for each class, its success on held-out and on blank images.
+
+    At 4, 8 and 16 levels, beside random signs of the same size. Writes figure3.json, .md and .png.
+    """
+    with command_errors(interrupted=_INTERRUPTED), _one_thread(), _bar() as report:
+        from cloud_server.paper.features.figure3 import make_figure3
+
+        protocol = _protocol(full=full, images=images, updates=updates, network=network, seed=seed)
+        if steps is not None:
+            protocol = replace(protocol, universal_steps=steps)
+        typer.echo(make_figure3(data, out, protocol, note=note, report=report))
+
+
+def observation2(
+    data: Data,
+    out: Out,
+    full: Full = False,
+    images: Images = None,
+    updates: Updates = None,
+    network: Network = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of each attack instead.")] = None,
+    seed: Seed = 0,
+    note: Note = "",
+) -> None:
+    """Observation II: networks that learn from perturbed images with the labels they were moved toward.
+
+    Beside the controls of the same labels with random noise and without any change. Writes
+    observation2.json, .md and .png.
+    """
+    with command_errors(interrupted=_INTERRUPTED), _one_thread(), _bar() as report:
+        from cloud_server.paper.features.observation2 import make_observation2
+
+        protocol = _protocol(full=full, images=images, updates=updates, network=network, seed=seed)
+        if steps is not None:
+            protocol = replace(protocol, steps=steps)
+        typer.echo(make_observation2(data, out, protocol, note=note, report=report))
+
+
+def table3(
+    data: Data,
+    out: Out,
+    full: Full = False,
+    seeds: Annotated[int, typer.Option(min=1, max=50, help="Trainings of each arm.")] = 3,
+    updates: Updates = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes of one thread each.")] = 1,
+    note: Note = "",
+) -> None:
+    """Table 3: four classes cut to a tenth, before and after the paper's augmentation, and four controls.
+
+    The arms of `augment evaluate`; results in one folder are shared. Writes table3.json, .md and .png.
+    """
+    with command_errors(interrupted=_INTERRUPTED), _bar() as report:
+        from cloud_server.paper.features.table3 import make_table3
+
+        text = make_table3(
+            data, out, full=full, seeds=seeds, updates=updates, workers=workers, note=note, report=report
+        )
+        typer.echo(text)
+
+
+def _protocol(
+    *, full: bool, images: int | None, updates: int | None, network: str | None, seed: int
+) -> Protocol:
+    from cloud_server.paper.features.settings import FULL, REDUCED
+
+    protocol = replace(FULL if full else REDUCED, seed=seed)
+    changes = {"images": images, "network": network}
+    protocol = replace(protocol, **{k: v for k, v in changes.items() if v is not None})  # type: ignore[arg-type]
+    if updates is not None:
+        protocol = replace(protocol, training=replace(protocol.training, updates=updates))
+    return protocol if protocol in (FULL, REDUCED) else replace(protocol, name=f"{protocol.name}, changed")
+
+
+@contextmanager
+def _bar() -> Iterator[Report]:
+    """One bar whose title says what is under way."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading images", total=None)
+        yield lambda title, done, total: bar.update(task, description=title, completed=done, total=total)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums in one order give the same figures again."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

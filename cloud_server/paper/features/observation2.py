@@ -1,0 +1,154 @@
+"""Observation II: what a network learns from labels that only perturbations explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cloud_server.augment.engine import Engine
+from cloud_server.augment.recipes import RECIPES
+from cloud_server.augment.rows import Unencoded
+from cloud_server.augment.surrogate import Surrogate
+from cloud_server.paper.features.common import Report, accuracy, images_of, trained, write_results
+from cloud_server.paper.features.settings import PAPER, Protocol
+from models.vision.cifar import Labelled
+from models.vision.training import Images, Labels
+from shared.files import storage_errors, write_atomically
+
+__all__ = ["make_observation2"]
+
+_AT_ONCE = 64
+# What each network learns from, and what that is.
+_NETWORKS = {
+    "f_ori": "the original images and labels",
+    "f_adv": "every image moved by L2 0.5 toward a random other class, labelled by it (D_rand)",
+    "f_det": "the same toward the next class (D_det)",
+    "f_noise": "the labels of f_adv, images with random noise of L2 0.5",
+    "f_rand": "the labels of f_adv, nothing perturbed",
+}
+
+
+def make_observation2(data: Path, out: Path, protocol: Protocol, *, note: str, report: Report) -> str:
+    """Make the perturbed sets, train on each, test on original images; writes observation2.json, .md, .png.
+
+    Args: as of `make_figure3`. Returns: the Markdown.
+    """
+    train, test = images_of(data, out, protocol)
+    work = out / "work" / protocol.name
+    with storage_errors(out, setting="--out"):
+        work.mkdir(parents=True, exist_ok=True)
+    first = trained("f-ori", train.images, train.labels, train.classes, protocol, work=work, report=report)
+    rng = np.random.default_rng([protocol.seed, 31])
+    count = len(train.classes)
+    random = (train.labels + rng.integers(1, count, size=len(train.labels))) % count
+    following = (train.labels + 1) % count
+    sets: dict[str, tuple[Images, Labels]] = {
+        "f_adv": (_moved("d-rand", first, train, random, protocol, work, report), random),
+        "f_det": (_moved("d-det", first, train, following, protocol, work, report), following),
+        "f_noise": (_noisy(train.images, seed=protocol.seed), random),
+        "f_rand": (train.images, random),
+    }
+    found = {"f_ori": accuracy(first, test)}
+    for name, (images, labels) in sets.items():
+        file = name.replace("_", "-")
+        network = trained(file, images, labels, train.classes, protocol, work=work, report=report)
+        found[name] = accuracy(network, test)
+    reached = {"f_adv": _reached(first, sets["f_adv"]), "f_det": _reached(first, sets["f_det"])}
+    text = _markdown(found, reached, protocol, note, len(train.labels), count)
+    figures: dict[str, Any] = {
+        "protocol": protocol.name,
+        "note": note,
+        "images": len(train.labels),
+        "accuracy": found,
+        "attacks_that_reached_their_target": reached,
+        "chance": 1 / count,
+        "paper": dict(zip(("f_ori", "f_adv"), PAPER.observation2, strict=True)),
+    }
+    write_results(out, "observation2", figures, text)
+    from cloud_server.paper.features.pictures import draw_bars
+
+    paper = dict(zip(("f_ori", "f_adv"), PAPER.observation2, strict=True))
+    write_atomically(out / "observation2.png", draw_bars(found, paper, chance=1 / count))
+    return text
+
+
+def _moved(
+    name: str,
+    network: Surrogate,
+    train: Labelled,
+    targets: Labels,
+    protocol: Protocol,
+    work: Path,
+    report: Report,
+) -> Images:
+    """Every image toward its target, as levels of 8 bits; kept, so that a run goes on."""
+    path = work / f"{name}.npy"
+    if path.is_file():
+        return np.asarray(np.load(path), np.uint8)
+    recipe = RECIPES[name].with_(steps=protocol.steps, step=max(0.1, 2.0 * 0.5 / protocol.steps))
+    size = train.images.shape[2:] + train.images.shape[1:2]
+    engine = Engine(recipe, network, codec=Unencoded(size), seed=protocol.seed, batch=_AT_ONCE)
+    parts = []
+    for start in range(0, len(targets), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        ids = range(start, min(start + _AT_ONCE, len(targets)))
+        parts.append(engine.perturb(train.images[rows], train.labels[rows], targets[rows], ids).images)
+        report(f"perturbing for {name}", start, len(targets))
+    images = np.concatenate(parts)
+    with storage_errors(work, setting="--out"):
+        import io
+
+        file = io.BytesIO()
+        np.save(file, images)
+        write_atomically(path, file.getvalue())
+    return images
+
+
+def _noisy(images: Images, *, seed: int) -> Images:
+    """The images with noise of L2 0.5 in the units of [0,1]."""
+    rng = np.random.default_rng([seed, 32])
+    noise = rng.normal(size=images.shape).astype(np.float32)
+    noise *= 0.5 * 255.0 / np.sqrt((noise**2).sum(axis=(1, 2, 3), keepdims=True))
+    return np.asarray(np.rint(images + noise).clip(0, 255), np.uint8)
+
+
+def _reached(network: Surrogate, made: tuple[Images, Labels]) -> float:
+    return accuracy(network, Labelled(made[0], made[1], network.classes))
+
+
+def _markdown(
+    found: dict[str, float],
+    reached: dict[str, float],
+    protocol: Protocol,
+    note: str,
+    images: int,
+    classes: int,
+) -> str:
+    paper = dict(zip(("f_ori", "f_adv"), PAPER.observation2, strict=True))
+    lines = [
+        "# Observation II: features that generalise",
+        "",
+        (
+            f"Protocol {protocol.name}: {images} training images, network {protocol.network}, "
+            f"{protocol.training.updates} updates, {protocol.steps} steps, seed {protocol.seed}. Accuracy on "
+            f"original test images; chance is {1 / classes:.0%}. {note}"
+        ),
+        "",
+        "| network | learns from | here | paper |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, about in _NETWORKS.items():
+        said = f"{paper[name]:.1%}" if name in paper else "-"
+        lines.append(f"| {name} | {about} | {found[name]:.1%} | {said} |")
+    above = found["f_adv"] - max(found["f_rand"], found["f_noise"])
+    lines += [
+        "",
+        (
+            f"{reached['f_adv']:.1%} (D_rand) and {reached['f_det']:.1%} (D_det) of attacks succeeded. "
+            f"f_adv is {100 * above:+.1f} points from the better of the two controls with the same labels."
+        ),
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,153 @@
+"""Section 3.3 on synthetic stripes: small networks, real trainings, in seconds."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+
+from cloud_server.paper.commands import app  # noqa: E402
+from cloud_server.paper.features.figure3 import make_figure3  # noqa: E402
+from cloud_server.paper.features.observation2 import make_observation2  # noqa: E402
+from cloud_server.paper.features.settings import REDUCED  # noqa: E402
+from cloud_server.paper.features.table3 import TABLE3_ARMS, make_table3  # noqa: E402
+from models.vision.training import Training  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+TINY = replace(
+    REDUCED,
+    images=180,
+    network="tiny",
+    training=Training(updates=50, batch=32, rate=0.1, augment="none"),
+    universal_steps=25,
+    universal_batch=16,
+    levels=(2.0, 16.0),
+    held_out=40,
+    steps=6,
+)
+
+
+def stripes(rng, name, phase, count):
+    """Pictures of one class: stripes of one direction under noise."""
+    rows, columns = np.mgrid[:16, :16]
+    wave = 128 + 9 * np.sin(1.2 * {"cat": columns, "dog": rows, "emu": rows + columns}[name])[..., None]
+    return np.clip(wave + rng.normal(0, 14, (count, 16, 16, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """train.tar and test.tar of three classes."""
+    root, rng = tmp_path_factory.mktemp("stripes"), np.random.default_rng(3)
+    for part, count in (("train", 240), ("test", 30)):
+        with tarfile.open(root / f"{part}.tar", "w") as tar:
+            for name in ("cat", "dog", "emu"):
+                for number, picture in enumerate(stripes(rng, name, 0, count)):
+                    file = io.BytesIO()
+                    Image.fromarray(picture).save(file, "PNG")
+                    item = tarfile.TarInfo(f"{part}/{name}/{number:04d}.png")
+                    item.size = len(file.getvalue())
+                    tar.addfile(item, io.BytesIO(file.getvalue()))
+    return root
+
+
+def size_of(path):
+    """Width and height of a picture."""
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def quiet(_title, _done, _total):
+    """No bar."""
+
+
+@pytest.fixture(scope="module")
+def figure(data, tmp_path_factory):
+    """The folder of a figure 3, and its Markdown."""
+    out = tmp_path_factory.mktemp("figure3")
+    return out, make_figure3(data, out, TINY, note="synthetic", report=quiet)
+
+
+def test_perturbations_name_their_class_and_random_signs_do_not(figure):
+    found = json.loads((figure[0] / "figure3.json").read_text())
+    large, small = (np.mean(found["named_as_target_on_held_out_images"][k]) for k in ("16", "2"))
+    chance = np.mean(found["the_same_for_random_signs"]["16"])
+    assert found["accuracy_of_the_network"] > 0.8
+    assert large > 0.6
+    assert large > small
+    assert chance < large / 2
+    assert np.mean(found["confidence_on_blank_images"]["16"]["grey"]) > 0.7
+    assert len(found["classes"]) == 3
+
+
+def test_the_figure_is_a_picture_and_says_goal_and_data(figure):
+    out, text = figure
+    assert min(size_of(out / "figure3.png")) > 300
+    assert text == (out / "figure3.md").read_text()
+    assert "synthetic" in text
+    assert "99 %" in text
+    assert "reached" in text
+
+
+def test_an_interrupted_figure_goes_on_and_ends_in_the_same_bytes(figure, data, tmp_path):
+    stopped = []
+
+    def stop(title, done, _total):
+        if "perturbations of 16" in title and done == 1:
+            stopped.append(title)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_figure3(data, tmp_path, TINY, note="synthetic", report=stop)
+    assert stopped
+    titles = []
+    make_figure3(data, tmp_path, TINY, note="synthetic", report=lambda title, _d, _t: titles.append(title))
+    assert not any("training" in title for title in titles)
+    for name in ("figure3.json", "figure3.md", "figure3.png"):
+        assert (tmp_path / name).read_bytes() == (figure[0] / name).read_bytes()
+
+
+def test_networks_learn_from_perturbations_what_controls_do_not(data, tmp_path):
+    text = make_observation2(data, tmp_path, TINY, note="synthetic", report=quiet)
+    found = json.loads((tmp_path / "observation2.json").read_text())
+    assert found["accuracy"]["f_ori"] > 0.8
+    assert found["attacks_that_reached_their_target"]["f_adv"] > 0.5
+    assert found["accuracy"]["f_rand"] < 0.6
+    assert set(found["accuracy"]) == {"f_ori", "f_adv", "f_det", "f_noise", "f_rand"}
+    assert "66.3%" in text
+    assert size_of(tmp_path / "observation2.png")[0] > 300
+    again = make_observation2(data, tmp_path, TINY, note="synthetic", report=quiet)
+    assert again == text
+
+
+def test_table3_has_the_controls_and_says_plainly_whether_it_helped(data, tmp_path, monkeypatch):
+    from cloud_server.augment.evaluate.protocols import PROTOCOLS
+
+    quick = {"reduced": PROTOCOLS["quick"]}
+    monkeypatch.setattr("cloud_server.paper.features.table3.PROTOCOLS", quick)
+    text = make_table3(data, tmp_path, full=False, seeds=2, updates=25, note="synthetic", report=quiet)
+    found = json.loads((tmp_path / "table3.json").read_text())
+    assert set(found["accuracy_by_class"]) == set(TABLE3_ARMS)
+    for name in TABLE3_ARMS:
+        assert f"| {name}: " in text
+    assert "beat the best control" in text or "beats the best control" in text
+    # The paper's rows are of other classes.
+    assert "f_imb of the paper" not in text
+    assert size_of(tmp_path / "table3.png")[0] > 300
+
+
+@pytest.mark.parametrize("command", ["figure3", "observation2", "table3"])
+def test_data_that_are_not_there_are_named(command, tmp_path):
+    done = CliRunner().invoke(
+        app, [command, "--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    )
+    assert done.exit_code == 2
+    assert "needs train.tar and test.tar" in " ".join(done.output.split())
