@@ -38,7 +38,7 @@ class Protocol:
     seed: int = 0
 
 
-REDUCED = Protocol("reduced", 10_000, "small", Training(updates=700))
+REDUCED = Protocol("reduced", 8_000, "small", Training(updates=500), universal_steps=150)
 FULL = Protocol(
     "full",
     None,
