@@ -118,7 +118,7 @@ def _protocol(
     protocol = replace(protocol, **{k: v for k, v in changes.items() if v is not None})  # type: ignore[arg-type]
     if updates is not None:
         protocol = replace(protocol, training=replace(protocol.training, updates=updates))
-    return protocol if protocol in (FULL, REDUCED) else replace(protocol, name=ff"{protocol.name}-changed")
+    return protocol if protocol in (FULL, REDUCED) else replace(protocol, name=f"{protocol.name}-changed")
 
 
 @contextmanager
