@@ -33,7 +33,6 @@ __all__ = ["main"]
 Say = Callable[[dict[str, Any]], None]
 # A worker of a server that was just killed may live for a moment.
 _LOCK_SECONDS = 60.0
-_OUTPUTS = {"npz": "dataset.npz"}
 
 
 def main() -> None:
@@ -76,7 +75,7 @@ def _make(folder: JobFolder, order: dict[str, Any], say: Say) -> None:
     from cloud_server.augment.runner import run
 
     job = parse_job(order["recipe"])
-    out = folder.results / _OUTPUTS.get(job.format, "dataset")
+    out = folder.results / "dataset"
     folder.results.mkdir(mode=0o700, exist_ok=True)
     opening = Opening(job, Path(order["dataset"]), out, only_new=not order["include_originals"])
     source = opening.source()
@@ -119,9 +118,10 @@ def _list(folder: JobFolder) -> int:
     count = 0
     with folder.listing.open("w", encoding="utf-8") as listing:
         for path in sorted(folder.results.rglob("*")):
-            if path.is_file() and not path.name.startswith("."):
+            name = path.relative_to(folder.results).as_posix()
+            # Hidden files are the sink's own notes.
+            if path.is_file() and not any(part.startswith(".") for part in name.split("/")):
                 size, digest = _measured(path)
-                name = path.relative_to(folder.results).as_posix()
                 listing.write(json.dumps([count, name, size, digest]) + "\n")
                 count += 1
     return count

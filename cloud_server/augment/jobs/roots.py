@@ -14,8 +14,6 @@ __all__ = ["Roots", "parse_folders"]
 _ROOT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 # No separators, no quotes, no leading dot: '.', '..' and hidden files cannot be named.
 _PART = re.compile(r"\w[\w .,+=@-]{0,199}")
-# Several archives at once; braces hold numbers alone, so that they cannot spell another folder.
-_PATTERN = re.compile(r"\w[\w.-]{0,99}(\*|\{\d{1,9}\.\.\d{1,9}\})[\w.-]{0,99}")
 _FIELD = {"field": "dataset"}
 
 
@@ -47,9 +45,7 @@ class Roots:
                 leaves its root, NOT_FOUND.
         """
         name, *parts = location.split("/")
-        *middle, last = parts or ["_"]
-        plain = all(_PART.fullmatch(part) for part in middle)
-        if not _ROOT.fullmatch(name) or not plain or not (_PART.fullmatch(last) or _PATTERN.fullmatch(last)):
+        if not _ROOT.fullmatch(name) or not all(_PART.fullmatch(part) for part in parts):
             raise GoodnoiseError(
                 Code.INVALID_INPUT,
                 "dataset is no location: expected the name of an allowed root and a path below it, such as "
@@ -68,16 +64,14 @@ class Roots:
 
     def _below(self, root: Path, name: str, parts: list[str]) -> Path:
         path = root.joinpath(*parts)
-        pattern = bool(parts) and not _PART.fullmatch(parts[-1])
-        folder = path.parent if pattern else path
         # Looked at before anything says whether it is there: nothing outside of a root is told.
-        if not folder.resolve().is_relative_to(root):
+        if not path.resolve().is_relative_to(root):
             raise _leaves(name)
-        if not folder.exists():
+        if not path.exists():
             raise GoodnoiseError(
                 Code.NOT_FOUND, f"there is no such dataset below {name!r}; check its path", _FIELD
             )
-        if any(not link.resolve().is_relative_to(root) for link in _links(folder)):
+        if any(not link.resolve().is_relative_to(root) for link in _links(path)):
             raise _leaves(name)
         return path
 
