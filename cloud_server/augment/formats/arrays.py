@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cloud_server.augment.formats.files import files_of_split
 from cloud_server.augment.formats.pictures import png, sha256
-from cloud_server.augment.formats.splits import split_called, split_in
+from cloud_server.augment.formats.splits import split_of, wanted_split
 from cloud_server.augment.types import Labels, Picture
 from shared.errors import Code, GoodnoiseError
 
@@ -115,37 +118,73 @@ def indices_of(
 
 
 def open_arrays(path: Path, *, split: str | None, group: str | None, label: str = "label") -> ArraySource:
-    """A source over an .npz file with `images`, `labels`, and perhaps `classes`, `groups`, `group_names`.
+    """A source over arrays `images`, `labels`, and perhaps `classes`, `groups`, `group_names`.
+
+    Args:
+        path: an .npz file, a folder with one (of a split), or a folder with `images.npy` and the others.
+        split: which part.
+        group: name of the array of the bias attribute; None takes `groups` where it is there.
+        label: name of the array of labels where there is no `labels`.
 
     Raises:
         GoodnoiseError: CORRUPT for what is no such file, INVALID_INPUT for arrays that do not fit.
     """
-    if path.is_dir():
-        path = path / "data.npz"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            small: dict[str, Any] = {key: file[key] for key in file.files if key != "images"}
-            if "images" not in file.files or not {"labels", label} & set(small):
-                raise GoodnoiseError(
-                    Code.INVALID_INPUT,
-                    f"{path.name} holds {', '.join(file.files)}; expected images and labels",
-                )
-        images = _mapped(path)
-    except FileNotFoundError as error:
-        raise GoodnoiseError(Code.NOT_FOUND, f"there is no {path}") from error
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise GoodnoiseError(Code.CORRUPT, f"{path} cannot be read as arrays: {error}") from error
-    chosen = (group or "groups") if group in small or group is None else None
-    if chosen is None:
-        raise GoodnoiseError(Code.INVALID_INPUT, f"{path.name} has no array {group!r} for groups")
+    if path.name == "images.npy":
+        path = path.parent
+    if (path / "images.npy").is_file():
+        return _source(_of_folder(path), path, wanted_split(split, split_of(path)), group, label)
+    files, part = files_of_split(path, "*.npz", split)
+    if len(files) > 1:
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"{path} holds {len(files)} files .npz of one split; give one of them"
+        )
+    return _source(_of_file(files[0]), files[0], part, group, label)
+
+
+def _source(arrays: dict[str, Any], path: Path, split: str, group: str | None, label: str) -> ArraySource:
+    labels = "labels" if "labels" in arrays else label
+    chosen = group or ("groups" if "groups" in arrays else None)
+    for key in ("images", labels, chosen):
+        if key is not None and key not in arrays:
+            raise GoodnoiseError(
+                Code.INVALID_INPUT, f"{path.name} has no array {key!r}, it has {', '.join(sorted(arrays))}"
+            )
     return ArraySource(
-        images,
-        small["labels"] if "labels" in small else small[label],
-        classes=_texts(small.get("classes")),
-        groups=small.get(chosen),
-        group_names=_texts(small.get("group_names")),
-        split=split or split_in(path.name) or split_called(path.parent.name),
+        arrays["images"],
+        arrays[labels],
+        classes=_texts(arrays.get("classes")),
+        groups=None if chosen is None else arrays[chosen],
+        group_names=_texts(arrays.get("group_names")),
+        split=split,
     )
+
+
+def _of_file(path: Path) -> dict[str, Any]:
+    """The arrays of an .npz file; images stay where they are if it is not compressed."""
+    with _corrupt(path), np.load(path, allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files if key != "images"}
+        if "images" in file.files:
+            arrays["images"] = _mapped(path)
+        return arrays
+
+
+def _of_folder(path: Path) -> dict[str, Any]:
+    """The arrays of a folder of .npy files; images stay where they are."""
+    arrays = {}
+    for file in sorted(path.glob("*.npy")):
+        with _corrupt(file):
+            arrays[file.stem] = np.load(
+                file, mmap_mode="r" if file.stem == "images" else None, allow_pickle=False
+            )
+    return arrays
+
+
+@contextmanager
+def _corrupt(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise GoodnoiseError(Code.CORRUPT, f"{path} cannot be read as arrays: {error}") from error
 
 
 def _texts(array: npt.NDArray[Any] | None) -> list[str] | None:

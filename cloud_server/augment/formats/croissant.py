@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloud_server.augment.formats.originals import COLUMNS
 from shared.files import sha256_of_file
 
 if TYPE_CHECKING:
@@ -50,29 +51,31 @@ _TERMS = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
+_NO_LICENCE = "The licence of the original dataset holds for samples derived from it"
 _MEDIA = {".csv": "text/csv", ".parquet": "application/x-parquet", ".tar": "application/x-tar"}
 
 
-def describe(sink: Sink, summary: Mapping[str, Any], files: Sequence[Path]) -> str:
+def describe(sink: Sink, summary: Mapping[str, Any], files: Sequence[Path], *, parents: str) -> str:
     """The JSON-LD of an output.
 
     Args:
         sink: the output, with metadata.csv written.
         summary: of the run: recipe, surrogate, counts.
         files: data files below it that are named one by one.
+        parents: SHA-256 over the digests of all parents of samples.
     """
-    source = sink.source
     said = {
         "@context": _TERMS,
         "@type": "sc:Dataset",
         "name": f"{sink.root.name}",
-        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
         "description": _text(sink, summary),
-        "license": "The licence of the original dataset holds for samples derived from it",
-        "url": "https://example.invalid/local",
-        "isBasedOn": f"{len(source)} images of {len(source.classes)} classes, split {sink.split}",
+        "license": sink.origin.licence or _NO_LICENCE,
+        "isBasedOn": _based_on(sink, parents),
         "rai:dataCollectionType": ["Synthetic data", "Derived from existing datasets"],
-        "rai:dataPreprocessingProtocol": [_protocol(summary)],
+        "rai:dataManipulationProtocol": [_protocol(summary)],
+        "rai:dataUseCases": ["Training of image classifiers, beside the original images"],
+        "rai:dataLimitations": ["Labels of samples are not what people see: not for evaluation"],
         "distribution": [_file(sink.root, sink.root / sink.metadata), *(_file(sink.root, f) for f in files)],
         "recordSet": [_records(sink)],
     }
@@ -84,7 +87,16 @@ def _text(sink: Sink, summary: Mapping[str, Any]) -> str:
     return (
         f"Synthetic images derived by adversarial perturbation: {summary.get('made', 0)} samples {kept}. "
         "Samples look like their parents' classes to people and carry other labels; do not evaluate on them. "
-        "Every row of metadata.csv names its parent, labels, recipe, surrogate, size and confidence."
+        "Every row of metadata.csv names its parent, labels, recipe, surrogate, size, confidence and SHA-256."
+    )
+
+
+def _based_on(sink: Sink, parents: str) -> str:
+    source = sink.source
+    return (
+        f"{sink.origin.dataset or 'a dataset without a name'}: {len(source)} images of "
+        f"{len(source.classes)} classes, split {sink.split}; SHA-256 over the lines of parent_sha256 in "
+        f"metadata.csv: {parents}"
     )
 
 
@@ -106,8 +118,6 @@ def _file(root: Path, path: Path) -> dict[str, Any]:
 
 
 def _records(sink: Sink) -> dict[str, Any]:
-    from cloud_server.augment.formats.sink import COLUMNS
-
     return {
         "@type": "cr:RecordSet",
         "@id": "images",

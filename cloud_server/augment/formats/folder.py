@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cloud_server.augment.formats.arrays import indices_of
 from cloud_server.augment.formats.pictures import SUFFIXES, checked_name, decode, sha256
-from cloud_server.augment.formats.splits import split_called
+from cloud_server.augment.formats.splits import split_called, split_of, wanted_split
 from cloud_server.augment.types import Labels, Picture
 from shared.errors import Code, GoodnoiseError
 
@@ -78,7 +79,7 @@ def open_folder(path: Path, *, split: str | None, label: str, group: str | None)
         GoodnoiseError: NOT_FOUND or INVALID_INPUT naming what is missing.
     """
     root, found = _split_of(path, split)
-    names = list(_files(root))
+    names = sorted(_files(root), key=lambda name: name.split("/"))
     if not names:
         raise GoodnoiseError(
             Code.INVALID_INPUT, f"{root} holds no images; expected one folder a class with images in it"
@@ -92,32 +93,54 @@ def open_folder(path: Path, *, split: str | None, label: str, group: str | None)
 
 def _split_of(path: Path, split: str | None) -> tuple[Path, str]:
     """The folder of the split that is asked for, and what it is called."""
-    folders = [item for item in path.iterdir() if item.is_dir() and not item.name.startswith(".")]
-    parts = {split_called(item.name): item for item in folders}
-    if not folders or "" in parts:
-        # Class folders, of which one may well be called 'test'.
-        return path, split or split_called(path.name)
-    wanted = split_called(split) or split if split else "train"
+    folders = sorted(item for item in path.iterdir() if item.is_dir() and not item.name.startswith("."))
+    named = [(split_called(item.name), item) for item in folders]
+    if not folders or not all(part for part, _ in named):
+        _refuse_mixed(path, named)
+        return path, wanted_split(split, split_of(path))
+    parts = dict(named)
+    wanted = wanted_split(split or "train", "")
     if wanted not in parts:
         raise GoodnoiseError(
             Code.NOT_FOUND,
             f"{path} has the splits {', '.join(sorted(parts))}, not {wanted!r}; name one of them",
         )
+    if len(parts) < len(named):
+        twice = ", ".join(item.name for _, item in named)
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"{path} has one split under two names: {twice}; give the folder of one"
+        )
     return parts[wanted], wanted
 
 
+def _refuse_mixed(path: Path, named: Sequence[tuple[str, Path]]) -> None:
+    """Splits beside other folders: a class may well be called 'test', but it holds no class folders."""
+    splits = [item.name for part, item in named if part and any(inner.is_dir() for inner in item.iterdir())]
+    if splits:
+        others = ", ".join(item.name for part, item in named if not part)
+        raise GoodnoiseError(
+            Code.INVALID_INPUT,
+            f"{path} holds splits ({', '.join(splits)}) beside {others}; give the folder of one split",
+        )
+
+
 def _files(root: Path) -> Iterator[str]:
-    inside = root.resolve()
-    for path in sorted(root.rglob("*")):
-        relative = path.relative_to(root)
-        if any(part.startswith(".") for part in relative.parts) or path.suffix.lower() not in SUFFIXES:
-            continue
-        if path.is_symlink() or not path.resolve().is_relative_to(inside):
-            raise GoodnoiseError(
-                Code.INVALID_INPUT, f"{relative} is a link or leaves the dataset; put the file itself there"
-            )
-        if path.is_file():
-            yield checked_name(relative.as_posix())
+    """Names of images below a folder, in order of their parts."""
+    for folder, inner, files in os.walk(root):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        here = Path(folder)
+        found = [name for name in files if not name.startswith(".") and _is_image(name)]
+        for name in [*inner, *found]:
+            if (here / name).is_symlink():
+                raise GoodnoiseError(
+                    Code.INVALID_INPUT,
+                    f"{(here / name).relative_to(root)} is a link; put what it leads to there itself",
+                )
+        yield from (checked_name((here / name).relative_to(root).as_posix()) for name in found)
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - a million names are looked at
 
 
 def _metadata(root: Path) -> dict[str, dict[str, str]]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from cloud_server.augment.formats.arrays import indices_of
+from cloud_server.augment.formats.files import files_of_split
 from cloud_server.augment.formats.pictures import checked_name, decode, sha256
-from cloud_server.augment.formats.splits import split_called, split_in
 from cloud_server.augment.types import Labels, Picture
 from shared.errors import Code, GoodnoiseError
 
-__all__ = ["ParquetSource", "files_of_split", "open_parquet"]
+__all__ = ["ParquetSource", "open_parquet"]
 
 
 class ParquetSource:
@@ -36,6 +36,8 @@ class ParquetSource:
         self._files, self.split = files, split
         self._image = _image_column(files[0], self._tables[0].schema_arrow)
         self._ends: list[int] = list(accumulate(table.metadata.num_rows for table in self._tables))
+        # The end of every row group: a row's is looked up, not counted to.
+        self._groups = [_ends_of_groups(table.metadata) for table in self._tables]
         names = _class_names(self._tables[0].schema_arrow)
         count = self._ends[-1]
         self.labels, self.classes = indices_of(label, self._column(label), names.get(label), count=count)
@@ -81,13 +83,9 @@ class ParquetSource:
 
     def _group(self, file: int, row: int) -> tuple[int, int]:
         """The row group of a row, and its first row."""
-        metadata, first = self._tables[file].metadata, 0
-        for group in range(metadata.num_row_groups):
-            rows = metadata.row_group(group).num_rows
-            if row < first + rows:
-                return group, first
-            first += rows
-        raise ValueError(f"row is {row}, expected less than {first}")
+        ends = self._groups[file]
+        group = bisect_right(ends, row)
+        return group, ends[group - 1] if group else 0
 
     def _load(self, file: int, group: int) -> Any:  # noqa: ANN401 - pyarrow has no types
         return self._tables[file].read_row_group(group, columns=[self._image]).column(self._image)
@@ -116,6 +114,10 @@ def _open(path: Path) -> Any:  # noqa: ANN401 - as above
         raise GoodnoiseError(Code.CORRUPT, f"{path} cannot be read as Parquet: {error}") from error
 
 
+def _ends_of_groups(metadata: Any) -> list[int]:  # noqa: ANN401 - as above
+    return list(accumulate(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)))
+
+
 def _image_column(path: Path, schema: Any) -> str:  # noqa: ANN401 - as above
     import pyarrow
 
@@ -135,32 +137,6 @@ def _class_names(schema: Any) -> dict[str, list[str]]:  # noqa: ANN401 - as abov
     said = (schema.metadata or {}).get(b"huggingface")
     features = json.loads(said).get("info", {}).get("features", {}) if said else {}
     return {name: list(about["names"]) for name, about in features.items() if about.get("names")}
-
-
-def files_of_split(path: Path, pattern: str, split: str | None) -> tuple[list[Path], str]:
-    """The data files of a split below a folder, or one file; and which split it is.
-
-    Raises:
-        GoodnoiseError: NOT_FOUND when there are none.
-    """
-    if path.is_file():
-        return [path], split or split_in(path.name) or split_called(path.parent.name)
-    files = sorted(item for item in path.rglob(pattern) if not item.name.startswith("."))
-    parts: dict[str, list[Path]] = {}
-    for file in files:
-        parts.setdefault(split_in(file.name) or split_called(file.parent.name), []).append(file)
-    inherited = split_called(path.name)
-    wanted = (split_called(split) or split) if split else ("train" if "train" in parts else "")
-    if wanted in parts:
-        return parts[wanted], wanted or inherited
-    if split and set(parts) == {""}:
-        return parts[""], wanted
-    if not split and len(parts) == 1:
-        return next(iter(parts.items()))[::-1]
-    said = ", ".join(sorted(part or "unnamed" for part in parts)) or "none"
-    raise GoodnoiseError(
-        Code.NOT_FOUND, f"{path} has no files {pattern} of the split {wanted or 'train'!r}: {said}"
-    )
 
 
 def open_parquet(path: Path, *, split: str | None, label: str, group: str | None) -> ParquetSource:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 from pathlib import PurePosixPath
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from cloud_server.augment.types import Picture
 from shared.errors import Code, GoodnoiseError
@@ -17,8 +18,14 @@ __all__ = ["MOST_PIXELS", "SUFFIXES", "checked_name", "decode", "png", "sha256"]
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 # A file of a few kilobytes can hold gigabytes of pixels.
 MOST_PIXELS = 50_000_000
+# No other decoder sees bytes of strangers: some of Pillow's start programs.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 _PLAIN = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
 _ALPHA = {"LA": "L", "RGBA": "RGB", "PA": "RGB"}
+_BITS_OF_TIFF = 258
+_BITS_OF_PNG = 24
+# What Pillow's readers raise for bytes that are no image of theirs.
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, OverflowError, struct.error)
 
 
 def sha256(data: bytes) -> str:
@@ -41,7 +48,7 @@ def checked_name(name: str) -> str:
 
 
 def decode(data: bytes, name: str) -> Picture:
-    """A file's pixels, H W C with C 1 or 3, upright as EXIF says.
+    """A file's pixels, H W C with C 1 or 3, upright as EXIF says; of an animation the first picture.
 
     Args:
         data: the file.
@@ -52,23 +59,39 @@ def decode(data: bytes, name: str) -> Picture:
             that are partly transparent, or too many pixels.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
-                size = f"{image.width} x {image.height}"
-                raise GoodnoiseError(
-                    Code.INVALID_INPUT, f"{name} has {size} pixels, at most {MOST_PIXELS} are read"
-                )
+                raise _too_large(name, f"{image.width} x {image.height} pixels")
+            _refuse_deep(image, data, name)
             pixels = np.asarray(_plain(ImageOps.exif_transpose(image), name))
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(name, "too many pixels") from error
+    except (*_BROKEN, UnidentifiedImageError) as error:
         raise GoodnoiseError(
             Code.CORRUPT, f"{name} cannot be read as an image; remove it or fetch it again"
         ) from error
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
+def _too_large(name: str, what: str) -> GoodnoiseError:
+    most = f"at most {MOST_PIXELS} are read; make it smaller or leave it out"
+    return GoodnoiseError(Code.INVALID_INPUT, f"{name} has {what}, {most}")
+
+
+def _refuse_deep(image: Image.Image, data: bytes, name: str) -> None:
+    """Pillow halves the bits of colour pictures without a word; grey ones show in their mode."""
+    bits = data[_BITS_OF_PNG] if image.format == "PNG" else 8
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = max(image.tag_v2.get(_BITS_OF_TIFF, (8,)))
+    if bits > 8 and image.mode in {*_PLAIN, *_ALPHA}:
+        raise GoodnoiseError(
+            Code.INVALID_INPUT, f"{name} has {bits} bits a channel; convert it to 8-bit grey or RGB first"
+        )
+
+
 def _plain(image: Image.Image, name: str) -> Image.Image:
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
+    if "transparency" in image.info and image.mode in _PLAIN:
+        image = image.convert("LA" if image.mode in {"1", "L"} else "RGBA")
     if image.mode in _PLAIN:
         return image.convert(_PLAIN[image.mode])
     if image.mode in _ALPHA:

@@ -3,91 +3,48 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING
 
 from cloud_server.augment.formats.croissant import describe
 from cloud_server.augment.formats.folder import METADATA
-from cloud_server.augment.formats.pictures import decode, png, sha256
-from cloud_server.augment.types import Codec, Kind, Picture, Provenance, Sample, Source
+from cloud_server.augment.formats.originals import COLUMNS, Row, group_of
+from cloud_server.augment.formats.pictures import sha256
+from cloud_server.augment.types import Codec, Kind, Sample, Source
 from shared.errors import Code, GoodnoiseError
 from shared.files import atomic_file, storage_errors, write_atomically
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = [
-    "COLUMNS",
-    "ORIGINAL",
-    "PARTS",
-    "Original",
-    "Row",
-    "Sink",
-    "copy",
-    "originals",
-    "picture_of",
-    "safe",
-]
+__all__ = ["PARTS", "Origin", "Sink"]
 
-# One line of metadata.csv.
-Row: TypeAlias = dict[str, Any]
-# What `kind` says of images that were there before.
-ORIGINAL = "original"
-COLUMNS = ("file_name", "label", "group", *(field.name for field in fields(Provenance)))
 PARTS = ".parts"
+_JOB = "job"
 _SCRATCH = re.compile(r"^\..+\.\d+\.[0-9a-f]{8}$")
-_UNSAFE = re.compile(r"[^\w .()+=-]+")
 
 
-def safe(name: str) -> str:
-    """A name as one part of a path on any system: other characters become '_'."""
-    return _UNSAFE.sub("_", name).strip(" .") or "_"
-
-
-class Original:
-    """An image of the source, as it goes into the output: its bytes are not changed.
+@dataclass(frozen=True)
+class Origin:
+    """What an output derives from, for its description.
 
     Args:
-        source: the dataset.
-        index: of the image.
+        dataset: its name.
+        licence: under which the output may be used, an SPDX identifier or address; empty for not known.
+        job: digest of the job; an output that another job began is refused. Empty looks at nothing.
     """
 
-    def __init__(self, source: Source, index: int) -> None:
-        self.index = index
-        self.name = source.name(index)
-        self.label = source.classes[source.labels[index]]
-        self.group = _group_of(source, index)
-        stored = getattr(source, "data", None)
-        self.data: bytes = stored(index) if stored is not None else png(source.read(index))
-
-    @property
-    def suffix(self) -> str:
-        """With the dot, of what the bytes are."""
-        for start, suffix in (
-            (b"\x89PNG", ".png"),
-            (b"\xff\xd8", ".jpg"),
-            (b"BM", ".bmp"),
-            (b"GIF8", ".gif"),
-        ):
-            if self.data.startswith(start):
-                return suffix
-        return ".webp" if self.data[8:12] == b"WEBP" else ".tif"
-
-    def row(self, file: str) -> Row:
-        """Its line of metadata.csv."""
-        return {"file_name": file, "label": self.label, "group": self.group, "kind": ORIGINAL}
-
-
-def originals(source: Source) -> Iterator[Original]:
-    """Every image of a dataset, one at a time."""
-    for index in range(len(source)):
-        yield Original(source, index)
+    dataset: str = ""
+    licence: str = ""
+    job: str = ""
 
 
 class Sink(ABC):
@@ -98,17 +55,21 @@ class Sink(ABC):
         source: what samples are made from.
         codec: of the samples' files.
         copy_originals: put the source's images beside the samples, byte by byte.
+        origin: what the output derives from.
 
     Raises:
-        GoodnoiseError: PRECONDITION for a folder with other things in it.
+        GoodnoiseError: PRECONDITION for a folder with other things in it, or that another job began.
     """
 
-    def __init__(self, root: Path, *, source: Source, codec: Codec, copy_originals: bool) -> None:
+    def __init__(
+        self, root: Path, *, source: Source, codec: Codec, copy_originals: bool, origin: Origin | None = None
+    ) -> None:
         self.root, self.source, self.codec = root, source, codec
+        self.origin = origin or Origin()
         self.copies = copy_originals
         self.split = source.split or "train"
         with storage_errors(root, setting="--out"):
-            _claim(root)
+            _claim(root, self.origin.job and f"{self.origin.job} {'whole' if copy_originals else 'new'}")
 
     def sweep(self) -> None:
         """Remove what a killed run left half-written; not while another process writes to the same output."""
@@ -145,10 +106,12 @@ class Sink(ABC):
             summary: of the run; what the description says of it.
         """
         with storage_errors(self.root, setting="--out"):
-            files, rows = self.close(self.copies)
+            parents = _Parents(chain(self.copied() if self.copies else (), self.rows()))
+            (self.root / self.metadata).parent.mkdir(exist_ok=True)
             with atomic_file(self.root / self.metadata) as file:
-                _write_rows(file, rows)
-            text = describe(self, asdict(summary), files)
+                _write_rows(file, parents.rows())
+            self.close()
+            text = describe(self, asdict(summary), self.files(), parents=parents.digest)
             write_atomically(self.root / "croissant.json", text.encode())
 
     @property
@@ -170,8 +133,15 @@ class Sink(ABC):
         """Remove what `put` wrote for a shard."""
 
     @abstractmethod
-    def close(self, copies: bool) -> tuple[list[Path], Iterator[Row]]:  # noqa: FBT001 - one caller, above
-        """Write the originals where they are wanted; returns data files to describe, and all lines."""
+    def copied(self) -> Iterator[Row]:
+        """Write the originals, and tell their lines as they are written."""
+
+    def close(self) -> None:  # noqa: B027 - most outputs are whole by then
+        """Write what is written of the whole alone."""
+
+    def files(self) -> list[Path]:
+        """The data files that the description names one by one."""
+        return []
 
     def sample_name(self, sample: Sample) -> str:
         """Says what it is, and is no other's: kind, number, and the beginning of its digest."""
@@ -183,25 +153,51 @@ class Sink(ABC):
         row["kind"] = sample.provenance.kind.value
         crossed = row["target"] in self.source.group_names and row["target"] not in self.source.classes
         moved = crossed and sample.provenance.kind is not Kind.UNPERTURBED
-        group = row["target"] if moved else _group_of(self.source, sample.parent)
-        return {"file_name": file, "label": row["target_label"], "group": group, **row}
+        group = row["target"] if moved else group_of(self.source, sample.parent)
+        told = {"file_name": file, "label": row["target_label"], "group": group, **row}
+        return {**told, "sha256": sha256(sample.data)}
 
     def _part(self, shard: int, name: str) -> Path:
         return self.root / PARTS / f"{shard:06d}-{name}.json"
 
 
-def _group_of(source: Source, index: int) -> str:
-    return "" if source.groups is None else source.group_names[source.groups[index]]
+class _Parents:
+    """The digest over all parents of samples, from lines that pass by."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows, self._digest = rows, hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the column `parent_sha256` of samples, line by line."""
+        return self._digest.hexdigest()
+
+    def rows(self) -> Iterator[Row]:
+        """The lines."""
+        for row in self._rows:
+            if "parent_sha256" in row:
+                self._digest.update(f"{row['parent_sha256']}\n".encode())
+            yield row
 
 
-def _claim(root: Path) -> None:
-    """Make the folder, or take up one that a run began."""
+def _claim(root: Path, job: str) -> None:
+    """Make the folder, or take up one that a run of the same job began."""
     parts = root / PARTS
     if root.exists() and (not root.is_dir() or (any(root.iterdir()) and not parts.is_dir())):
         raise GoodnoiseError(
             Code.PRECONDITION, f"{root} is not empty and no run began it; give another --out, or empty it"
         )
     parts.mkdir(parents=True, exist_ok=True)
+    marker = parts / _JOB
+    if not job:
+        return
+    if marker.exists() and marker.read_text() != job:
+        raise GoodnoiseError(
+            Code.PRECONDITION,
+            f"{root} was begun with another recipe file or other options; give another --out, or remove it",
+        )
+    if not marker.exists():
+        write_atomically(marker, job.encode())
 
 
 def _write_rows(file: IO[bytes], rows: Iterator[Row]) -> None:
@@ -212,15 +208,3 @@ def _write_rows(file: IO[bytes], rows: Iterator[Row]) -> None:
         writer.writerow(row)
     text.flush()
     text.detach()
-
-
-def copy(data: bytes, path: Path) -> None:
-    """An original's bytes, where they are not there yet."""
-    if not path.is_file() or path.stat().st_size != len(data):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data)
-
-
-def picture_of(original: Original) -> Picture:
-    """The decoded pixels of an original, H W C."""
-    return decode(original.data, original.name)

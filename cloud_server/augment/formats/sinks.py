@@ -1,38 +1,25 @@
-"""The four outputs: folders of classes, Parquet, WebDataset tars, one .npz."""
+"""Outputs of files: folders of classes, Parquet, WebDataset tars."""
 
 from __future__ import annotations
 
 import io
 import json
 import tarfile
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
+from typing import Any
 
 from cloud_server.augment.formats.folder import METADATA
-from cloud_server.augment.formats.sink import (
-    COLUMNS,
-    PARTS,
-    Original,
-    Row,
-    Sink,
-    copy,
-    originals,
-    picture_of,
-    safe,
-)
-from cloud_server.augment.types import Picture, Sample
-from shared.errors import Code, GoodnoiseError
+from cloud_server.augment.formats.originals import COLUMNS, Original, Row, copy, originals, safe
+from cloud_server.augment.formats.sink import Sink
+from cloud_server.augment.types import Sample
 from shared.files import atomic_file, write_atomically
 
-__all__ = ["FolderSink", "NpzSink", "ParquetSink", "TarSink"]
+__all__ = ["FolderSink", "ParquetSink", "TarSink"]
 
 # Originals in one file of Parquet or tar.
 _AT_ONCE = 512
+_BYTES_AT_ONCE = 64 << 20
 
 
 class FolderSink(Sink):
@@ -60,14 +47,8 @@ class FolderSink(Sink):
         for row in rows:
             (self.root / self.split / row["file_name"]).unlink(missing_ok=True)
 
-    def close(self, copies: bool) -> tuple[list[Path], Iterator[Row]]:  # noqa: FBT001 - as in `Sink`
+    def copied(self) -> Iterator[Row]:
         """Originals keep their names below the folder of their class."""
-        (self.root / self.split).mkdir(exist_ok=True)
-        _refuse_merged(self.source.classes)
-        made = self.rows()
-        return [], _chain(self._copied(), made) if copies else made
-
-    def _copied(self) -> Iterator[Row]:
         for original in originals(self.source):
             inside = original.name.removeprefix(f"{original.label}/")
             parts = [safe(part) for part in inside.split("/")]
@@ -93,15 +74,16 @@ class ParquetSink(Sink):
         """The shard's file."""
         self._path("made", shard).unlink(missing_ok=True)
 
-    def close(self, copies: bool) -> tuple[list[Path], Iterator[Row]]:  # noqa: FBT001 - as in `Sink`
+    def copied(self) -> Iterator[Row]:
         """Originals in files of their own."""
-        told: list[Row] = []
-        if copies:
-            for number, batch in enumerate(_batches(originals(self.source))):
-                rows = [item.row(f"{safe(item.name)}{_missing(item)}") for item in batch]
-                self._write(self._path("original", number), [item.data for item in batch], rows)
-                told += rows
-        return sorted(self.root.glob("*.parquet")), _chain(told, self.rows())
+        for number, batch in enumerate(_batches(originals(self.source))):
+            rows = [item.row(f"{safe(item.name)}{_missing(item)}") for item in batch]
+            self._write(self._path("original", number), [item.data for item in batch], rows)
+            yield from rows
+
+    def files(self) -> list[Path]:
+        """All files."""
+        return sorted(self.root.glob("*.parquet"))
 
     def _path(self, what: str, number: int) -> Path:
         return self.root / f"{self.split}-{what}-{number:06d}.parquet"
@@ -152,15 +134,16 @@ class TarSink(Sink):
         """The shard's tar."""
         self._path("made", shard).unlink(missing_ok=True)
 
-    def close(self, copies: bool) -> tuple[list[Path], Iterator[Row]]:  # noqa: FBT001 - as in `Sink`
+    def copied(self) -> Iterator[Row]:
         """Originals in tars of their own."""
-        told: list[Row] = []
-        if copies:
-            for number, batch in enumerate(_batches(originals(self.source))):
-                rows = [item.row(f"original-{item.index:06d}{item.suffix}") for item in batch]
-                self._write(self._path("original", number), [item.data for item in batch], rows)
-                told += rows
-        return sorted(self.root.glob("*.tar")), _chain(told, self.rows())
+        for number, batch in enumerate(_batches(originals(self.source))):
+            rows = [item.row(f"original-{item.index:06d}{item.suffix}") for item in batch]
+            self._write(self._path("original", number), [item.data for item in batch], rows)
+            yield from rows
+
+    def files(self) -> list[Path]:
+        """All tars."""
+        return sorted(self.root.glob("*.tar"))
 
     def _path(self, what: str, number: int) -> Path:
         return self.root / f"{self.split}-{what}-{number:06d}.tar"
@@ -177,77 +160,6 @@ class TarSink(Sink):
                 _add(tar, f"{key}.{suffix}", one)
                 _add(tar, f"{key}.cls", str(label[row["label"]]).encode())
                 _add(tar, f"{key}.json", json.dumps(about, sort_keys=True).encode())
-
-
-class NpzSink(Sink):
-    """`data.npz` with images, labels, classes and kinds; written in one pass, image by image."""
-
-    def put(self, shard: int, samples: Sequence[Sample]) -> list[str]:
-        """The shard's images as they will be in the array."""
-        shape = samples[0].picture.shape if samples else (0, 0, 3)
-        pictures = np.stack([s.picture for s in samples]) if samples else np.zeros((0, *shape), np.uint8)
-        file = io.BytesIO()
-        np.save(file, pictures)
-        write_atomically(self._path(shard), file.getvalue())
-        return [self.sample_name(sample) for sample in samples]
-
-    def remove(self, shard: int, rows: Sequence[Row]) -> None:
-        """The shard's images."""
-        self._path(shard).unlink(missing_ok=True)
-
-    def close(self, copies: bool) -> tuple[list[Path], Iterator[Row]]:  # noqa: FBT001 - as in `Sink`
-        """The parts, one after another, behind the originals."""
-        rows = (
-            [Original(self.source, i).row(self.source.name(i)) for i in range(len(self.source))]
-            if copies
-            else []
-        )
-        rows += list(self.rows())
-        label = {name: index for index, name in enumerate(self.source.classes)}
-        arrays: dict[str, Any] = {
-            "labels": np.array([label[row["label"]] for row in rows], np.int64),
-            "classes": np.array(self.source.classes),
-            "kinds": np.array([row["kind"] for row in rows], "U16"),
-        }
-        if self.source.groups is not None:
-            known = {name: index for index, name in enumerate(self.source.group_names)}
-            arrays["groups"] = np.array([known[row["group"]] for row in rows], np.int64)
-            arrays["group_names"] = np.array(self.source.group_names)
-        path = self.root / "data.npz"
-        with atomic_file(path) as file:
-            _write_npz(file, self._pictures(copies=copies), len(rows), arrays)
-        return [path], iter(rows)
-
-    def _pictures(self, *, copies: bool) -> Iterator[Picture]:
-        if copies:
-            yield from (picture_of(original) for original in originals(self.source))
-        for path in sorted((self.root / PARTS).glob("*.npy")):
-            yield from np.load(path, mmap_mode="r")
-
-    def _path(self, shard: int) -> Path:
-        return self.root / PARTS / f"{shard:06d}.npy"
-
-
-def _write_npz(file: IO[bytes], pictures: Iterator[Picture], count: int, arrays: dict[str, Any]) -> None:
-    """An .npz whose images are never in memory at once; the same bytes for the same content."""
-    first = next(pictures, None)
-    shape = (0, 0, 3) if first is None else first.shape
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        with archive.open(zipfile.ZipInfo("images.npy"), "w", force_zip64=True) as member:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
-            np.lib.format.write_array_header_1_0(member, header)
-            for picture in _chain([] if first is None else [first], pictures):
-                if picture.shape != shape:
-                    raise GoodnoiseError(
-                        Code.INVALID_INPUT,
-                        f"images of shapes {shape} and {picture.shape} fit in no one array: set resize, "
-                        "or another format",
-                    )
-                member.write(np.ascontiguousarray(picture).tobytes())
-        for name, array in arrays.items():
-            content = io.BytesIO()
-            np.save(content, array)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -274,18 +186,14 @@ def _missing(original: Original) -> str:
 
 
 def _batches(items: Iterable[Original]) -> Iterator[list[Original]]:
-    rest = iter(items)
-    while batch := list(islice(rest, _AT_ONCE)):
+    """So many at once, or fewer large ones."""
+    batch: list[Original] = []
+    size = 0
+    for item in items:
+        if len(batch) == _AT_ONCE or (batch and size + len(item.data) > _BYTES_AT_ONCE):
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += len(item.data)
+    if batch:
         yield batch
-
-
-def _chain(first: Iterable[Any], second: Iterable[Any]) -> Iterator[Any]:
-    yield from first
-    yield from second
-
-
-def _refuse_merged(classes: Sequence[str]) -> None:
-    if len({safe(name).lower() for name in classes}) < len(classes):
-        raise GoodnoiseError(
-            Code.INVALID_INPUT, "two classes would share a folder; rename one, or write another format"
-        )

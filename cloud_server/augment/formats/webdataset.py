@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cloud_server.augment.formats.arrays import indices_of
-from cloud_server.augment.formats.parquet import files_of_split
+from cloud_server.augment.formats.files import files_of_split
 from cloud_server.augment.formats.pictures import SUFFIXES, checked_name, decode, sha256
 from cloud_server.augment.types import Labels, Picture
 from shared.errors import Code, GoodnoiseError
@@ -80,9 +80,14 @@ class TarSource:
     def data(self, index: int) -> bytes:
         """The stored file."""
         member = self._members[index]
-        with member.file.open("rb") as file:
-            file.seek(member.start)
-            return file.read(member.length)
+        try:
+            with member.file.open("rb") as file:
+                file.seek(member.start)
+                return file.read(member.length)
+        except OSError as error:
+            raise GoodnoiseError(
+                Code.CORRUPT, f"{member.file} cannot be read: {error.strerror}; is it still there?"
+            ) from error
 
     def read(self, index: int) -> Picture:
         """The decoded image, H W C."""
@@ -156,6 +161,6 @@ def _said(suffix: str, content: bytes, name: str) -> dict[str, Any]:
 
 
 def open_tars(path: Path, *, split: str | None, label: str, group: str | None) -> TarSource:
-    """A source over a tar, or a folder of tars `train-*.tar`."""
+    """A source over a tar, several as `train-{000..017}.tar` or `train-*.tar`, or a folder of them."""
     files, found = files_of_split(path, "*.tar", split)
     return TarSource(files, label=label, group=group, split=found)
