@@ -1,4 +1,4 @@
-"""`goodnoise-cloud augment serve` as a real process on a real socket: jobs that outlive a kill, and its commands."""
+"""`goodnoise-cloud augment serve` as a real process: jobs that outlive a kill, and the owners' commands."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,7 @@ class Service:
         port_file = self.folder / "ports.json"
         port_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [*COMMAND, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", "--nice", "0"]
-            + ["--port-file", str(port_file), *arguments],
+            [*COMMAND, "serve", *self._options(port_file), *arguments],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -69,6 +69,10 @@ class Service:
             if json.loads(line)["event"] == "serving":
                 break
         self.address = f"127.0.0.1:{json.loads(port_file.read_text())['listen']}"
+
+    def _options(self, port_file: Path) -> list[str]:
+        told = {"data": self.data, "listen": "127.0.0.1:0", "nice": 0, "port-file": port_file}
+        return [part for name, value in told.items() for part in (f"--{name}", str(value))]
 
     def end(self, number: int = signal.SIGTERM) -> str:
         process, self.process = self.process, None
@@ -88,6 +92,10 @@ def service(tmp_path):
     running = Service(tmp_path)
     yield running
     running.end()
+
+
+def _samples(least: int, job: pb.AugmentJob) -> bool:
+    return job.progress.stage == pb.AUGMENT_STAGE_SAMPLES and job.progress.done >= least
 
 
 def submit(client: AugmentClient, folder: Path, recipe: str = RECIPE, key: str = "one") -> pb.AugmentJob:
@@ -118,13 +126,7 @@ def test_a_killed_server_goes_on_and_gives_the_same_bytes(service, short_class, 
     cut = submit(client, short_class, key="cut")
     records = Places(service.data).of(cut.job_id).work
     for least in (2, 12):
-        until(
-            client,
-            cut.job_id,
-            lambda job, least=least: (
-                job.progress.stage == pb.AUGMENT_STAGE_SAMPLES and job.progress.done >= least
-            ),
-        )
+        until(client, cut.job_id, partial(_samples, least))
         client.close()
         service.end(signal.SIGKILL)
         kept = {path: path.stat().st_mtime_ns for path in records.glob("shard-*.json")}

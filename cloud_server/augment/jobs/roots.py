@@ -73,7 +73,7 @@ class Roots:
             )
         if any(not link.resolve().is_relative_to(root) for link in _links(path)):
             raise _leaves(name)
-        return path
+        return path.resolve()
 
 
 def parse_folders(texts: Iterable[str]) -> dict[str, Path]:

@@ -182,7 +182,7 @@ def change_job(
 def take_job(connection: sqlite3.Connection, now: float) -> StoredJob | None:
     """The job that is made next: one that was begun, else of the owner who was served longest ago."""
     query = """
-        SELECT id FROM jobs AS job WHERE state = 'queued' ORDER BY started IS NULL,
+        SELECT id FROM jobs AS job WHERE state = 'queued' ORDER BY started IS NULL, started,
         (SELECT max(started) FROM jobs WHERE owner = job.owner) ASC NULLS FIRST, created, id LIMIT 1
     """
     row = connection.execute(query).fetchone()
