@@ -1,4 +1,4 @@
-"""The parts of the service of jobs: the queue's order, the store's states, owners, roots, quotas and names."""
+"""Parts of the service of jobs: the queue's order, the store's states, owners, roots, quotas, names."""
 
 from __future__ import annotations
 
