@@ -94,6 +94,23 @@ _ROWS = (
         samples=RECIPES["m2m"],
         amount="balance",
     ),
+    Arm(
+        "hardened",
+        "classes drawn alike; half of the rare rows moved by L2 0.5 toward other classes, labels kept",
+        control=False,
+        balanced=True,
+        online=Online(RECIPES["paper"].with_(radius=0.5, steps=1, step=0.5)),
+    ),
+    Arm(
+        "ours",
+        "classes drawn alike; three tenths of rare rows crossed by L2 3, gated, in the second half; hardened",
+        control=False,
+        balanced=True,
+        samples=RECIPES["m2m"].with_(start=0.5, radius=3.0, steps=20, step=0.2),
+        amount="balance",
+        mix=0.3,
+        online=Online(RECIPES["paper"].with_(radius=0.5, steps=1, step=0.5), share=0.3),
+    ),
 )
 
 ARMS: Mapping[str, Arm] = MappingProxyType({row.name: row for row in _ROWS})
