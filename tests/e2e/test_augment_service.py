@@ -153,8 +153,12 @@ def test_owners_use_the_commands(service, short_class, tmp_path, tree):
     before = tree(tmp_path / "out")
     assert told["files"] == len(before) > 48
     # The same bytes as the command's that needs no service.
-    service.run("run", str(recipe), "--in", str(short_class), "--out", str(tmp_path / "own"), "--only-new")
-    own = {name: digest for name, digest in tree(tmp_path / "own").items() if ".parts" not in name}
+    service.run(
+        "run", str(recipe), "--in", str(short_class), "--out", str(tmp_path / "own" / "dataset"), "--only-new"
+    )
+    own = {
+        name: digest for name, digest in tree(tmp_path / "own" / "dataset").items() if ".parts" not in name
+    }
     assert own == tree(tmp_path / "out" / "dataset")
     damaged = tmp_path / "out" / "report" / "report.md"
     damaged.write_text("other")
@@ -205,20 +209,16 @@ def kill_worker(job: str) -> int:
     raise AssertionError("there is no worker")
 
 
-def test_the_server_loads_no_torch(service, short_class):
+def test_the_server_loads_no_torch_and_shares_its_folder_with_no_other(service, short_class):
     service.start()
     client = service.client()
     job = submit(client, short_class, "recipe: duplicate\n")
     until(client, job.job_id, lambda found: found.state == pb.AUGMENT_STATE_DONE)
+    client.close()
     assert service.process is not None
     maps = Path(f"/proc/{service.process.pid}/maps").read_text()
     assert "numpy" in maps
     assert "libtorch" not in maps
-    client.close()
-
-
-def test_two_servers_do_not_share_a_folder(service):
-    service.start()
     refused = service.run("serve", "--data", str(service.data), "--listen", "127.0.0.1:0", code=2)
     assert "another server works in" in refused
 
