@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,33 @@ def descendants(root: int) -> dict[int, str]:
     return found
 
 
+@contextlib.contextmanager
+def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process, which does not outlive the block."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_a_shard(process: subprocess.Popen[str], work: Path) -> None:
+    end = time.monotonic() + 240
+    while not list(work.glob("shard-*.json")):
+        # Not a loop that spins: the workers need the cores.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.05)
+            pytest.fail(f"it was over too soon: {process.communicate()}")
+        assert time.monotonic() < end, "no shard was written"
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the worker in /proc")
 def test_a_cluster_writes_the_same_bytes_although_a_worker_is_killed(recipe_file, tree, tmp_path):
     recipe = recipe_file("m2m", "changes: {steps: 60, tries: 2}")
@@ -47,21 +76,14 @@ def test_a_cluster_writes_the_same_bytes_although_a_worker_is_killed(recipe_file
     out.parent.mkdir()
     done = CliRunner().invoke(app, [*arguments, str(alone)])
     assert done.exit_code == 0, done.output
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cloud_server.cli", *arguments, str(out), "--ray", "--workers", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    work, end = out.parent / "out.augment", time.monotonic() + 120
-    while not list(work.glob("shard-*.json")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end, "no shard was written"
-    workers = [pid for pid, name in descendants(process.pid).items() if "MapWorker" in name]
-    os.kill(workers[0], signal.SIGKILL)
-    assert len(list(work.glob("shard-*.json"))) < 12, "it was over before a worker could be killed"
-    output, _ = process.communicate(timeout=120)
+    command = [sys.executable, "-m", "cloud_server.cli", *arguments, str(out), "--ray", "--workers", "2"]
+    work = out.parent / "out.augment"
+    with running(command) as process:
+        wait_for_a_shard(process, work)
+        workers = [pid for pid, name in descendants(process.pid).items() if "MapWorker" in name]
+        os.kill(workers[0], signal.SIGKILL)
+        assert len(list(work.glob("shard-*.json"))) < 12, "it was over before a worker could be killed"
+        output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
     assert len(workers) == 2
     assert tree(out) == tree(alone)
