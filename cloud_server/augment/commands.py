@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cloud_server.augment.columns import columns
+from cloud_server.augment.evaluate.bias.command import evaluate_bias
 from cloud_server.augment.evaluate.command import evaluate
 from cloud_server.exits import EXIT_HELP, command_errors
 from shared.errors import Code, GoodnoiseError
@@ -21,6 +22,7 @@ app = typer.Typer(
     help="Adversarial samples for short or biased classes, and honest controls.", no_args_is_help=True
 )
 app.command(epilog=EXIT_HELP)(evaluate)
+app.command(epilog=EXIT_HELP)(evaluate_bias)
 
 _INTERRUPTED = "interrupted; what was written stays; run it again to go on from there"
 RecipeFile = Annotated[Path, typer.Argument(help="Recipe file (YAML).", show_default=False)]
@@ -60,6 +62,12 @@ def run(
         typer.Option(help="With --ray: a running cluster, or 'auto'. Default: one of this run's own."),
     ] = None,
     in_format: Format = "auto",
+    licence: Annotated[
+        str,
+        typer.Option(
+            help="Of the output, for croissant.json: an SPDX name or address. Default: the dataset's."
+        ),
+    ] = "",
 ) -> None:
     """Make what the recipe file says of a dataset, and a report with pictures.
 
@@ -74,7 +82,9 @@ def run(
         from cloud_server.augment.making import make
         from cloud_server.augment.opening import Opening
 
-        opening = Opening(read_job(recipe), dataset, out, only_new=only_new, format=in_format)
+        opening = Opening(
+            read_job(recipe), dataset, out, only_new=only_new, format=in_format, licence=licence
+        )
         typer.echo(make(opening, workers=workers or 2 if ray else None, address=address))
 
 

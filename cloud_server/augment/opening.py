@@ -8,6 +8,7 @@ from pathlib import Path
 from cloud_server.augment.formats import Sink, codec, open_sink, open_source, refuse_held_out
 from cloud_server.augment.job import Job
 from cloud_server.augment.types import Source
+from shared.errors import Code, GoodnoiseError
 
 __all__ = ["Opening"]
 
@@ -22,6 +23,7 @@ class Opening:
         out: file or folder that is written.
         only_new: leave the originals out of the output.
         format: of the dataset; 'auto' looks at it.
+        licence: of the output, as its description says it; empty for the dataset's own.
     """
 
     job: Job
@@ -29,6 +31,7 @@ class Opening:
     out: Path
     only_new: bool = False
     format: str = "auto"
+    licence: str = ""
 
     def source(self) -> Source:
         """The dataset.
@@ -45,11 +48,24 @@ class Opening:
         return source
 
     def sink(self, source: Source) -> Sink:
-        """The output."""
+        """The output.
+
+        Raises:
+            GoodnoiseError: PRECONDITION for a folder inside the dataset, or with other things in it.
+        """
+        if self.out.resolve().is_relative_to(self.dataset.resolve()):
+            raise GoodnoiseError(
+                Code.PRECONDITION,
+                f"{self.out} lies in the dataset {self.dataset}, whose images are never changed and where it "
+                "would be read again; choose another --out",
+            )
         return open_sink(
             self.out,
             self.job.format,
             source=source,
             codec=codec(self.job.encoding),
             copy_originals=not self.only_new,
+            dataset=self.dataset.absolute().name,
+            licence=self.licence,
+            job_digest=self.job.digest,
         )

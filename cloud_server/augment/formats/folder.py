@@ -124,19 +124,24 @@ def _refuse_mixed(path: Path, named: Sequence[tuple[str, Path]]) -> None:
         )
 
 
-def _files(root: Path) -> Iterator[str]:
-    """Names of images below a folder, in order of their parts."""
-    for folder, inner, files in os.walk(root):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        here = Path(folder)
-        found = [name for name in files if not name.startswith(".") and _is_image(name)]
-        for name in [*inner, *found]:
-            if (here / name).is_symlink():
+def _files(root: Path, prefix: str = "") -> Iterator[str]:
+    """Names of images below a folder; no file is opened."""
+    folders = []
+    with os.scandir(root / prefix) as entries:
+        for entry in entries:
+            name = prefix + entry.name
+            if entry.name.startswith(".") or not (entry.is_dir() or _is_image(entry.name)):
+                continue
+            if entry.is_symlink():
                 raise GoodnoiseError(
-                    Code.INVALID_INPUT,
-                    f"{(here / name).relative_to(root)} is a link; put what it leads to there itself",
+                    Code.INVALID_INPUT, f"{name} is a link; put what it leads to there itself"
                 )
-        yield from (checked_name((here / name).relative_to(root).as_posix()) for name in found)
+            if entry.is_dir():
+                folders.append(name)
+            else:
+                yield checked_name(name)
+    for folder in folders:
+        yield from _files(root, f"{folder}/")
 
 
 def _is_image(name: str) -> bool:

@@ -42,7 +42,7 @@ def safe(name: str) -> str:
     names never become one.
     """
     plain = _UNSAFE.sub("_", name).strip(" .")
-    if plain == name and len(name.encode()) <= _LONGEST:
+    if name and plain == name and len(name.encode()) <= _LONGEST:
         return name
     stem, dot, suffix = plain.rpartition(".")
     if not stem or len(suffix) > 5:

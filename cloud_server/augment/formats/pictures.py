@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-from pathlib import PurePosixPath
+import unicodedata
 
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
@@ -22,6 +22,8 @@ MOST_PIXELS = 50_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 _PLAIN = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
 _ALPHA = {"LA": "L", "RGBA": "RGB", "PA": "RGB"}
+# Control characters, halves of pairs, ends of lines and paragraphs: they would break lists of names.
+_BREAKING = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _BITS_OF_TIFF = 258
 _BITS_OF_PNG = 24
 # What Pillow's readers raise for bytes that are no image of theirs.
@@ -39,8 +41,8 @@ def checked_name(name: str) -> str:
     Raises:
         GoodnoiseError: INVALID_INPUT for one that is absolute, climbs out, or has control characters.
     """
-    path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or any(ord(c) < 32 for c in name):
+    plain = name.isprintable() or not any(unicodedata.category(c) in _BREAKING for c in name)
+    if not name or name.startswith("/") or ".." in name.split("/") or not plain:
         raise GoodnoiseError(
             Code.INVALID_INPUT, f"the dataset names an image {name!r}; expected a plain relative name"
         )

@@ -189,15 +189,15 @@ def _claim(root: Path, job: str) -> None:
         )
     parts.mkdir(parents=True, exist_ok=True)
     marker = parts / _JOB
-    if not job:
+    if not job or (marker.exists() and marker.read_text() == job):
         return
-    if marker.exists() and marker.read_text() != job:
+    # A job that ended before it wrote anything, perhaps for a mistake in its file, keeps nothing from others.
+    if marker.exists() and (any(parts.glob("*-*.json")) or (root / "croissant.json").exists()):
         raise GoodnoiseError(
             Code.PRECONDITION,
             f"{root} was begun with another recipe file or other options; give another --out, or remove it",
         )
-    if not marker.exists():
-        write_atomically(marker, job.encode())
+    write_atomically(marker, job.encode())
 
 
 def _write_rows(file: IO[bytes], rows: Iterator[Row]) -> None:

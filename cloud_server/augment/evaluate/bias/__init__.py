@@ -1,0 +1,1 @@
+"""Augmentation against a bias: planted groups or labelled ones, remedies beside it, and fairness measured."""
