@@ -4,7 +4,8 @@
 
 Each measurement is a command of its own, with one thread a process. Rates are taken over the later half
 of the shards, so that starting and closing do not count: give enough samples for all workers to have begun.
-On a machine with other work the ratios say nothing. Prints JSON.
+On a machine with other work the ratios say nothing. 'Runs apart' is the control: what the same number of
+cores gives without Ray. Prints JSON.
 """
 
 from __future__ import annotations
@@ -52,6 +53,9 @@ def main() -> None:
             out = root / f"ray-{workers}"
             command(many, data[least], out, "--only-new", "--ray", "--workers", str(workers))
             found["rates"][f"ray, {workers} workers"] = rate(out)
+            found["rates"][f"{workers} runs apart"] = apart(
+                many, data[least], root / f"apart-{workers}", workers
+            )
         alone = found["rates"]["one process"]
         found["ratios"] = {name: round(value / alone, 3) for name, value in found["rates"].items()}
     sys.stdout.write(json.dumps({"memory in MB": found.pop("memory"), **found}, indent=1) + "\n")
@@ -83,16 +87,31 @@ def recipe(path: Path, samples: int, steps: int) -> Path:
 
 def command(job: Path, data: Path, out: Path, *more: str) -> int:
     """Run it; returns the peak of its own resident memory in KB."""
+    return ended(begun(job, data, out, *more))
+
+
+def begun(job: Path, data: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
     words = ["augment", "run", str(job), "--in", str(data), "--out", str(out), *more]
-    running = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-m", "cloud_server.cli", *words],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
     )
+
+
+def ended(running: subprocess.Popen[bytes]) -> int:
     _, status, usage = os.wait4(running.pid, 0)
     if status:
-        raise SystemExit(f"{' '.join(words)} ended with status {status}")
+        raise SystemExit(f"{running.args!r} ended with status {status}")
     return usage.ru_maxrss
+
+
+def apart(job: Path, data: Path, out: Path, count: int) -> float:
+    """So many whole runs at once that know nothing of each other: what the cores give, without Ray."""
+    outs = [Path(f"{out}-{number}") for number in range(count)]
+    for running in [begun(job, data, one, "--only-new") for one in outs]:
+        ended(running)
+    return round(sum(rate(one) for one in outs), 1)
 
 
 def rate(out: Path) -> float:
