@@ -151,3 +151,17 @@ def test_data_that_are_not_there_are_named(command, tmp_path):
     )
     assert done.exit_code == 2
     assert "needs train.tar and test.tar" in " ".join(done.output.split())
+
+
+def test_other_settings_in_the_same_folder_do_not_take_up_old_networks(figure, data, tmp_path):
+    make_figure3(data, tmp_path, TINY, note="synthetic", report=quiet)
+    other = replace(TINY, seed=5)
+    titles = []
+    make_figure3(data, tmp_path, other, note="synthetic", report=lambda title, _d, _t: titles.append(title))
+    assert any("training" in title for title in titles)
+    again = json.loads((tmp_path / "figure3.json").read_text())
+    first = json.loads((figure[0] / "figure3.json").read_text())
+    assert again["protocol"]["seed"] == 5
+    assert first["protocol"]["seed"] == 0
+    # Success is the same on pictures as easy as these; the confidence is the network's own.
+    assert again["confidence_on_blank_images"] != first["confidence_on_blank_images"]

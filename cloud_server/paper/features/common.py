@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,16 @@ from models.vision.saving import load_classifier, save_classifier
 from models.vision.training import Images, Labels, fit, predict
 from shared.files import storage_errors, write_atomically
 
-__all__ = ["Report", "accuracy", "images_of", "rows_of", "trained", "write_results"]
+__all__ = [
+    "Report",
+    "accuracy",
+    "images_of",
+    "rows_of",
+    "settings_of",
+    "trained",
+    "work_folder",
+    "write_results",
+]
 
 # Called with what is under way, and how much of it is done and in all.
 Report = Callable[[str, int, int], None]
@@ -40,6 +51,22 @@ def images_of(data: Path, out: Path, protocol: Protocol) -> tuple[Labelled, Labe
     each = max(1, protocol.images // len(train.classes))
     kept = [rng.permutation(np.flatnonzero(train.labels == k))[:each] for k in range(len(train.classes))]
     return train.take(np.sort(np.concatenate(kept))), test
+
+
+def work_folder(out: Path, protocol: Protocol, train: Labelled) -> Path:
+    """Where networks and perturbations are kept: of these settings and images alone."""
+    digest = hashlib.sha256(f"{protocol!r} {train.classes}".encode())
+    digest.update(train.labels.tobytes())
+    digest.update(np.ascontiguousarray(train.images).data)
+    folder = out / "work" / f"{protocol.name}-{digest.hexdigest()[:12]}"
+    with storage_errors(out, setting="--out"):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def settings_of(protocol: Protocol, train: Labelled) -> dict[str, Any]:
+    """What a reader of the figures needs to make them again."""
+    return {**asdict(protocol), "images": len(train.labels)}
 
 
 def trained(

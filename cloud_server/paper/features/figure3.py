@@ -14,7 +14,16 @@ from cloud_server.augment.recipe import Recipe
 from cloud_server.augment.recipes import RECIPES
 from cloud_server.augment.surrogate import Surrogate
 from cloud_server.augment.universal import universal_for
-from cloud_server.paper.features.common import Report, accuracy, images_of, rows_of, trained, write_results
+from cloud_server.paper.features.common import (
+    Report,
+    accuracy,
+    images_of,
+    rows_of,
+    settings_of,
+    trained,
+    work_folder,
+    write_results,
+)
 from cloud_server.paper.features.settings import Protocol
 from models.vision.cifar import Labelled
 from models.vision.training import predict
@@ -70,9 +79,7 @@ def make_figure3(data: Path, out: Path, protocol: Protocol, *, note: str, report
         The Markdown.
     """
     train, test = images_of(data, out, protocol)
-    work = out / "work" / protocol.name
-    with storage_errors(out, setting="--out"):
-        work.mkdir(parents=True, exist_ok=True)
+    work = work_folder(out, protocol, train)
     network = trained("f-ori", train.images, train.labels, train.classes, protocol, work=work, report=report)
     held = _some(test, protocol)
     found = {
@@ -88,8 +95,10 @@ def make_figure3(data: Path, out: Path, protocol: Protocol, *, note: str, report
         {levels: _blank(network, ps) for levels, ps in found.items()},
         accuracy(network, held),
     )
-    text = _markdown(figure, protocol, note)
-    write_results(out, "figure3", {"protocol": protocol.name, "note": note, **figure.as_json()}, text)
+    text = _markdown(figure, protocol, note, len(train.labels))
+    write_results(
+        out, "figure3", {"protocol": settings_of(protocol, train), "note": note, **figure.as_json()}, text
+    )
     from cloud_server.paper.features.pictures import draw_figure3
 
     write_atomically(out / "figure3.png", draw_figure3(figure, held.images))
@@ -161,12 +170,13 @@ def _blank(network: Surrogate, patterns: Pattern) -> dict[str, list[float]]:
     return found
 
 
-def _markdown(figure: Figure3, protocol: Protocol, note: str) -> str:
+def _markdown(figure: Figure3, protocol: Protocol, note: str, images: int) -> str:
     lines = [
         "# Figure 3: one perturbation for each class",
         "",
         (
-            f"Protocol {protocol.name}: network {protocol.network}, {protocol.universal_steps} steps of "
+            f"Protocol {protocol.name}: {images} training images, network {protocol.network}, "
+            f"{protocol.training.updates} updates, seed {protocol.seed}, {protocol.universal_steps} steps of "
             f"{protocol.universal_batch} images; accuracy without a perturbation {figure.clean:.1%}. {note}"
         ),
         "",

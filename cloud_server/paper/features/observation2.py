@@ -11,7 +11,15 @@ from cloud_server.augment.engine import Engine
 from cloud_server.augment.recipes import RECIPES
 from cloud_server.augment.rows import Unencoded
 from cloud_server.augment.surrogate import Surrogate
-from cloud_server.paper.features.common import Report, accuracy, images_of, trained, write_results
+from cloud_server.paper.features.common import (
+    Report,
+    accuracy,
+    images_of,
+    settings_of,
+    trained,
+    work_folder,
+    write_results,
+)
 from cloud_server.paper.features.settings import PAPER, Protocol
 from models.vision.cifar import Labelled
 from models.vision.training import Images, Labels
@@ -36,9 +44,7 @@ def make_observation2(data: Path, out: Path, protocol: Protocol, *, note: str, r
     Args: as of `make_figure3`. Returns: the Markdown.
     """
     train, test = images_of(data, out, protocol)
-    work = out / "work" / protocol.name
-    with storage_errors(out, setting="--out"):
-        work.mkdir(parents=True, exist_ok=True)
+    work = work_folder(out, protocol, train)
     first = trained("f-ori", train.images, train.labels, train.classes, protocol, work=work, report=report)
     rng = np.random.default_rng([protocol.seed, 31])
     count = len(train.classes)
@@ -58,7 +64,7 @@ def make_observation2(data: Path, out: Path, protocol: Protocol, *, note: str, r
     reached = {"f_adv": _reached(first, sets["f_adv"]), "f_det": _reached(first, sets["f_det"])}
     text = _markdown(found, reached, protocol, note, len(train.labels), count)
     figures: dict[str, Any] = {
-        "protocol": protocol.name,
+        "protocol": settings_of(protocol, train),
         "note": note,
         "images": len(train.labels),
         "accuracy": found,
