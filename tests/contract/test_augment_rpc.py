@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import os
 import threading
 import time
 import urllib.request
@@ -103,7 +104,9 @@ class Running:
         return job
 
     def files(self) -> list[Path]:
-        return [path for part in ("jobs", "incoming") for path in (self.data / part).rglob("*")]
+        """Whatever lies there; folders may go while it is looked at, which `rglob` does not bear."""
+        walks = [os.walk(self.data / part) for part in ("jobs", "incoming")]
+        return [Path(at, name) for walk in walks for at, inner, files in walk for name in (*inner, *files)]
 
 
 @pytest.fixture

@@ -1,10 +1,13 @@
 """Every field that a device can send to a cloud is listed here with its largest size. A new field fails.
 
 So is every field of the CAPTCHA's requests: sites and visitors' apps send them; none has room for a photo.
+And those of augmentation, the one service that takes images in: from owners of datasets; no device calls it.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +16,11 @@ from google.protobuf.descriptor import FieldDescriptor
 from shared.levels.cluster import CLUSTERS
 from shared.levels.signs import SIGN_BYTES
 from shared.levels.sketch import SKETCH_BYTES
-from shared.wire import captcha, limits
-from shared.wire.goodnoise.v1 import bundle_pb2, captcha_pb2, edge_pb2, hint_pb2
+from shared.wire import augment, captcha, limits
+from shared.wire.goodnoise.v1 import augment_pb2, bundle_pb2, captcha_pb2, edge_pb2, hint_pb2
 
-PROTO = Path(__file__).resolve().parents[2] / "proto" / "goodnoise" / "v1"
+ROOT = Path(__file__).resolve().parents[2]
+PROTO, EDGE = ROOT / "proto" / "goodnoise" / "v1", ROOT / "edge_client"
 # Largest size in bytes of the value itself; the last column says where it comes from.
 ALLOWED = {
     "BundleService.GetMetadata": {"name": ("string", limits.METADATA_NAME_BYTES), "profile": ("string", 16)},
@@ -72,6 +76,39 @@ ALLOWED_ADMIN = {
     "CaptchaAdminService.GetPoolDepth": {},
     "CaptchaAdminService.PublishReport": {"report": ("bytes", captcha.REPORT_BYTES)},
 }
+# What the owner of a dataset can send, to a server of its own: images are what it is for.
+ALLOWED_AUGMENT = {
+    "AugmentService.SubmitJob": {
+        "order.key": ("string", augment.KEY_BYTES),
+        "order.recipe": ("string", augment.RECIPE_BYTES),
+        "order.dataset": ("string", augment.DATASET_BYTES),
+        "order.images": ("uint32", 4),
+        "order.include_originals": ("bool", 1),
+        "image.content": ("bytes", 3 << 20),
+        "image.label": ("string", augment.LABEL_BYTES),
+        "image.group": ("string", augment.LABEL_BYTES),
+        "image.name": ("string", augment.NAME_BYTES),
+    },
+    "AugmentService.GetJob": {"job_id": ("string", augment.JOB_ID_BYTES)},
+    "AugmentService.ListJobs": {"page_size": ("uint32", 4), "page_token": ("string", 18)},
+    "AugmentService.WatchJob": {
+        "job_id": ("string", augment.JOB_ID_BYTES),
+        "after_revision": ("uint64", 8),
+    },
+    "AugmentService.CancelJob": {"job_id": ("string", augment.JOB_ID_BYTES)},
+    "AugmentService.DeleteJob": {"job_id": ("string", augment.JOB_ID_BYTES)},
+    "AugmentService.ListResults": {
+        "job_id": ("string", augment.JOB_ID_BYTES),
+        "page_size": ("uint32", 4),
+        "page_token": ("string", 18),
+    },
+    "AugmentService.FetchResults": {
+        "job_id": ("string", augment.JOB_ID_BYTES),
+        "file": ("uint64", 8),
+        "offset": ("uint64", 8),
+        "files": ("uint64", 8),
+    },
+}
 # No app of a visitor needs to send more than this, token or photo.
 MOST_CAPTCHA = 4096
 # The whole request of a level, serialised: design.md, "Wire levels".
@@ -102,6 +139,15 @@ def kind_of(field):
     return TYPES.get(field.type, "none") + ("s" if field.is_repeated else "")
 
 
+def leaves(message, above=""):
+    """Fields by their path: those of a message inside a message are told with its name."""
+    for field in message.fields:
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            yield from leaves(field.message_type, f"{above}{field.name}.")
+        else:
+            yield f"{above}{field.name}", kind_of(field)
+
+
 def fields_of(found):
     return {
         name: {field.name: kind_of(field) for field in method.input_type.fields} for name, method in found
@@ -117,12 +163,13 @@ def listed(*tables):
 
 
 def test_there_is_no_service_that_is_not_listed():
-    services = {name for m in (bundle_pb2, hint_pb2, captcha_pb2) for name in m.DESCRIPTOR.services_by_name}
-    tables = (ALLOWED, ALLOWED_CAPTCHA, ALLOWED_ADMIN)
+    modules = (augment_pb2, bundle_pb2, captcha_pb2, hint_pb2)
+    services = {name for m in modules for name in m.DESCRIPTOR.services_by_name}
+    tables = (ALLOWED, ALLOWED_CAPTCHA, ALLOWED_ADMIN, ALLOWED_AUGMENT)
     assert services == {name.partition(".")[0] for table in tables for name in table}
     # The only other service is the device's own, on the device's own socket.
     protos = {path.stem for path in PROTO.glob("*.proto")}
-    assert protos == {"bundle", "hint", "captcha", "edge"}
+    assert protos == {"augment", "bundle", "hint", "captcha", "edge"}
     assert list(edge_pb2.DESCRIPTOR.services_by_name) == ["EdgeService"]
 
 
@@ -132,6 +179,26 @@ def test_every_field_of_every_request_is_listed():
 
 def test_every_field_of_the_captchas_requests_is_listed():
     assert fields_of(methods(captcha_pb2)) == listed(ALLOWED_CAPTCHA, ALLOWED_ADMIN)
+
+
+def test_every_field_of_augmentations_requests_is_listed():
+    found = {name: dict(leaves(method.input_type)) for name, method in methods(augment_pb2)}
+    assert found == listed(ALLOWED_AUGMENT)
+
+
+def test_the_service_that_takes_images_is_out_of_a_devices_reach():
+    from cloud_server.rpc.server import SERVICES
+
+    # No server that devices call offers it, and no part of the device can say its words.
+    assert not any("Augment" in name for name in SERVICES)
+    parts = [path.stem for path in EDGE.glob("*.py")]
+    assert "channel" in parts
+    imports = "; ".join(f"import edge_client.{part}" for part in parts if part != "__main__")
+    code = f"import sys; {imports}; print([name for name in sys.modules if 'augment' in name])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", sorted(ALLOWED_CAPTCHA))
