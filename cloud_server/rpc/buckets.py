@@ -7,7 +7,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-__all__ = ["TokenBuckets", "address_key"]
+__all__ = ["TokenBuckets", "address_key", "buckets_of"]
+
+# An address may use this much of its rate at once.
+_BURST_SECONDS = 10
 
 
 class TokenBuckets:
@@ -77,3 +80,11 @@ def address_key(peer: str) -> str:
     if address.version == 6:
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)
+
+
+def buckets_of(rate_per_minute: int) -> TokenBuckets | None:
+    """The buckets of a rate by address; None for 0, which is no limit."""
+    if rate_per_minute == 0:
+        return None
+    per_second = rate_per_minute / 60
+    return TokenBuckets(capacity=max(1.0, per_second * _BURST_SECONDS), per_second=per_second)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from threading import Thread
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-__all__ = ["Metrics", "MetricsPage", "serve_metrics"]
+from shared.errors import Code, GoodnoiseError
+
+__all__ = ["Metrics", "MetricsPage", "close_page", "serve_metrics"]
 
 _SECONDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0, 120.0)
 
@@ -53,15 +56,28 @@ class MetricsPage:
         self.thread.join()
 
 
-def serve_metrics(metrics: Metrics, *, port: int) -> MetricsPage:
+def serve_metrics(metrics: Metrics, *, port: int | None) -> MetricsPage | None:
     """Serve the metrics on loopback.
 
     Args:
         metrics: what to serve.
-        port: 0 takes a free one.
+        port: 0 takes a free one; None serves nothing.
 
     Raises:
-        OSError: the port is taken.
+        GoodnoiseError: UNAVAILABLE when the port is taken.
     """
-    server, thread = start_http_server(port, addr="127.0.0.1", registry=metrics.registry)
+    if port is None:
+        return None
+    try:
+        server, thread = start_http_server(port, addr="127.0.0.1", registry=metrics.registry)
+    except OSError as error:
+        raise GoodnoiseError(
+            Code.UNAVAILABLE, f"cannot serve metrics on port {port}: {error.strerror}"
+        ) from error
     return MetricsPage(server, thread)
+
+
+async def close_page(page: MetricsPage | None) -> None:
+    """Stop serving, where anything is served, without holding up the loop."""
+    if page is not None:
+        await asyncio.to_thread(page.close)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,13 +16,13 @@ from cloud_server.bundles.store import PublishedBundles
 from cloud_server.hints.cluster_hints import load_cluster_hints
 from cloud_server.hints.desk import Desk
 from cloud_server.logs import log
-from cloud_server.rpc.buckets import TokenBuckets
+from cloud_server.rpc.buckets import buckets_of
 from cloud_server.rpc.interceptors import interceptors
+from cloud_server.rpc.listening import bind, credentials
 from cloud_server.rpc.metrics import Metrics, MetricsPage, serve_metrics
 from cloud_server.rpc.operators import OperatorServer, start_operator_server
 from cloud_server.rpc.servicers import BundleServicer, HintServicer
 from cloud_server.settings import Settings
-from shared.errors import Code, GoodnoiseError
 from shared.files import write_atomically
 from shared.wire.goodnoise.v1 import bundle_pb2, bundle_pb2_grpc, hint_pb2, hint_pb2_grpc
 from shared.wire.options import server_options
@@ -38,7 +37,6 @@ SERVICES = (
     hint_pb2.DESCRIPTOR.services_by_name["HintService"].full_name,
 )
 _NAMES = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-_BURST_SECONDS = 10  # an address may use this much of its rate at once
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ async def start_server(settings: Settings) -> CloudServer:
     desk = Desk(waiting=settings.waiting)
     metrics = Metrics()
     server = grpc.aio.server(
-        interceptors=interceptors(metrics, _buckets(settings)),
+        interceptors=interceptors(metrics, buckets_of(settings.rate_per_minute)),
         options=server_options(),
         maximum_concurrent_rpcs=settings.max_concurrent,
     )
@@ -90,8 +88,8 @@ async def start_server(settings: Settings) -> CloudServer:
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
     if settings.reflection:
         reflection.enable_server_reflection(_NAMES, server)
-    port = _bind(server, settings)
-    page = _page(metrics, settings)
+    port = bind(server, "listen", settings.listen, credentials(settings.tls_cert, settings.tls_key))
+    page = serve_metrics(metrics, port=settings.metrics_port)
     await server.start()
     for service in SERVICES:
         await checker.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -125,48 +123,3 @@ def _directions(settings: Settings) -> Directions | None:
     from cloud_server.hints.public_faces import load_directions
 
     return load_directions(ensemble=settings.ensemble, faces=settings.public_faces, models=settings.models)
-
-
-def _buckets(settings: Settings) -> TokenBuckets | None:
-    if settings.rate_per_minute == 0:
-        return None
-    per_second = settings.rate_per_minute / 60
-    return TokenBuckets(capacity=max(1.0, per_second * _BURST_SECONDS), per_second=per_second)
-
-
-def _page(metrics: Metrics, settings: Settings) -> MetricsPage | None:
-    if settings.metrics_port is None:
-        return None
-    try:
-        return serve_metrics(metrics, port=settings.metrics_port)
-    except OSError as error:
-        raise GoodnoiseError(
-            Code.UNAVAILABLE, f"cannot serve metrics on port {settings.metrics_port}: {error.strerror}"
-        ) from error
-
-
-def _bind(server: grpc.aio.Server, settings: Settings) -> int:
-    credentials = _credentials(settings)
-    port = 0
-    with contextlib.suppress(RuntimeError):  # some releases raise, some return 0
-        if credentials is None:
-            port = server.add_insecure_port(settings.listen)
-        else:
-            port = server.add_secure_port(settings.listen, credentials)
-    if port == 0:
-        raise GoodnoiseError(
-            Code.UNAVAILABLE,
-            f"cannot listen on {settings.listen}: the address is taken or not of this machine, or the "
-            "certificate and key do not belong together; choose another with --listen",
-        )
-    return port
-
-
-def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    if settings.tls_cert is None or settings.tls_key is None:
-        return None
-    try:
-        pair = settings.tls_key.read_bytes(), settings.tls_cert.read_bytes()
-    except OSError as error:
-        raise GoodnoiseError(Code.INVALID_INPUT, f"cannot read {error.filename}: {error.strerror}") from error
-    return grpc.ssl_server_credentials([pair])  # devices are anonymous: no client certificate is asked for

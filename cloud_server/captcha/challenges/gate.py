@@ -31,7 +31,7 @@ Witness = Callable[[Sequence[Levels], Sequence[Rendered]], Sequence[npt.NDArray[
 LEAST_CONTRAST = 0.95
 # Of the template observer: correlation with the character itself less that with any other one.
 LEAST_MARGIN = 0.01
-# Of the witness: surer of another character than this, and the character has turned into that one.
+# Of the witness: surer of another character than this, and the character has turned into that one. By eye.
 MOST_TURNED = 0.35
 # A little more is aimed at, since rounding takes some back.
 _AIM = 0.97

@@ -38,9 +38,8 @@ BATCH = 16
 
 
 # An attack on the large readers of the zoo carries best to strange ones, so their turn comes often although
-# it costs ten times as much. Of hardened readers there are but two: attacking what is robust changes what the
-# eye sees, and with eight of them in turn a blind reading by eye got a third of the texts in place of three
-# quarters, at equal figures of strange solvers.
+# it costs ten times as much. Of hardened readers there are but two: attacking what is robust changes what a
+# reader sees. The gate asks hardened readers besides.
 READERS_ATTACKED = (
     ("columns", 1.0),
     ("attention", 1.0),

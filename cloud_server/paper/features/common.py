@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -27,6 +29,7 @@ __all__ = [
     "Report",
     "accuracy",
     "images_of",
+    "keep_arrays",
     "rows_of",
     "settings_of",
     "trained",
@@ -124,6 +127,14 @@ def rows_of(data: Labelled) -> Rows:
     """Images in memory as a source of the engine."""
     pixels = np.ascontiguousarray(data.images.transpose(0, 2, 3, 1))
     return Rows(pixels, scale_of(pixels, None), data.labels, data.classes)
+
+
+def keep_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """An .npz, whole or not at all."""
+    file = io.BytesIO()
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+    with storage_errors(path.parent, setting="--out"):
+        write_atomically(path, file.getvalue())
 
 
 def accuracy(surrogate: Surrogate, test: Labelled) -> float:

@@ -18,6 +18,7 @@ from cloud_server.paper.features.common import (
     Report,
     accuracy,
     images_of,
+    keep_arrays,
     rows_of,
     settings_of,
     trained,
@@ -27,7 +28,7 @@ from cloud_server.paper.features.common import (
 from cloud_server.paper.features.settings import Protocol
 from models.vision.cifar import Labelled
 from models.vision.training import predict
-from shared.files import storage_errors, write_atomically
+from shared.files import write_atomically
 
 __all__ = ["GROUNDS", "Figure3", "make_figure3"]
 
@@ -133,19 +134,10 @@ def _patterns(
             recipe = _recipe(levels, protocol)
             batch = protocol.universal_batch
             done[str(k)] = universal_for(recipe, network, source, k, seed=protocol.seed, batch=batch)
-            with storage_errors(work, setting="--out"):
-                _keep(path, done)
+            keep_arrays(path, done)
         if done[str(k)].shape != network.shape:
             raise ValueError(f"{path}: the perturbation of {name} has shape {done[str(k)].shape}")
     return np.stack([done[str(k)] for k in range(len(train.classes))])
-
-
-def _keep(path: Path, arrays: dict[str, Pattern]) -> None:
-    import io
-
-    file = io.BytesIO()
-    np.savez(file, **arrays)  # type: ignore[arg-type]
-    write_atomically(path, file.getvalue())
 
 
 def _named(network: Surrogate, held: Labelled, pattern: Pattern, target: int) -> float:

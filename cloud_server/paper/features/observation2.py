@@ -15,6 +15,7 @@ from cloud_server.paper.features.common import (
     Report,
     accuracy,
     images_of,
+    keep_arrays,
     settings_of,
     trained,
     work_folder,
@@ -23,7 +24,7 @@ from cloud_server.paper.features.common import (
 from cloud_server.paper.features.settings import PAPER, Protocol
 from models.vision.cifar import Labelled
 from models.vision.training import Images, Labels
-from shared.files import storage_errors, write_atomically
+from shared.files import write_atomically
 
 __all__ = ["make_observation2"]
 
@@ -90,9 +91,9 @@ def _moved(
     report: Report,
 ) -> Images:
     """Every image toward its target, as levels of 8 bits; kept, so that a run goes on."""
-    path = work / f"{name}.npy"
+    path = work / f"{name}-moved.npz"
     if path.is_file():
-        return np.asarray(np.load(path), np.uint8)
+        return np.asarray(np.load(path)["images"], np.uint8)
     recipe = RECIPES[name].with_(steps=protocol.steps, step=max(0.1, 2.0 * 0.5 / protocol.steps))
     size = train.images.shape[2:] + train.images.shape[1:2]
     engine = Engine(recipe, network, codec=Unencoded(size), seed=protocol.seed, batch=_AT_ONCE)
@@ -103,12 +104,7 @@ def _moved(
         parts.append(engine.perturb(train.images[rows], train.labels[rows], targets[rows], ids).images)
         report(f"perturbing for {name}", start, len(targets))
     images = np.concatenate(parts)
-    with storage_errors(work, setting="--out"):
-        import io
-
-        file = io.BytesIO()
-        np.save(file, images)
-        write_atomically(path, file.getvalue())
+    keep_arrays(path, {"images": images})
     return images
 
 

@@ -26,12 +26,11 @@ from cloud_server.logs import log
 from cloud_server.rpc.augment.callers import Owners
 from cloud_server.rpc.augment.servicer import AugmentServicer
 from cloud_server.rpc.augment.settings import AugmentSettings
-from cloud_server.rpc.buckets import TokenBuckets
+from cloud_server.rpc.buckets import buckets_of
 from cloud_server.rpc.interceptors import interceptors
 from cloud_server.rpc.listening import GrpcServer, bind, credentials
-from cloud_server.rpc.metrics import Metrics, MetricsPage, serve_metrics
+from cloud_server.rpc.metrics import Metrics, MetricsPage, close_page, serve_metrics
 from cloud_server.rpc.operators import OperatorServer, start_operator_server
-from shared.errors import Code, GoodnoiseError
 from shared.files import write_atomically
 from shared.wire.goodnoise.v1 import augment_pb2, augment_pb2_grpc
 from shared.wire.options import server_options
@@ -41,7 +40,6 @@ __all__ = ["SERVICE", "AugmentServer", "running_augment", "serve_augment"]
 SERVICE = augment_pb2.DESCRIPTOR.services_by_name["AugmentService"].full_name
 _NAMES = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
 _SERVING = health_pb2.HealthCheckResponse.SERVING
-_BURST_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -105,8 +103,8 @@ async def running_augment(settings: AugmentSettings) -> AsyncIterator[AugmentSer
         desk = JobDesk(store, places, Roots(settings.datasets), quotas, workers, changes, counts)
         tidying = Tidying(store, places, desk, workers, quotas, counts)
         owners = OwnerBook(store)
-        page = _page(metrics, settings.metrics_port)
-        stack.push_async_callback(_close_page, page)
+        page = serve_metrics(metrics, port=settings.metrics_port)
+        stack.push_async_callback(close_page, page)
         await stack.enter_async_context(workers.working())
         await stack.enter_async_context(tidying.running(settings.look_seconds))
         listener = await _start(settings, AugmentServicer(desk, Owners(owners)), metrics, checker)
@@ -144,7 +142,7 @@ async def _start(
     checker: health.aio.HealthServicer,
 ) -> GrpcServer:
     server = grpc.aio.server(
-        interceptors=interceptors(metrics, _buckets(settings.rate_per_minute)),
+        interceptors=interceptors(metrics, buckets_of(settings.rate_per_minute)),
         options=server_options(),
         maximum_concurrent_rpcs=settings.max_concurrent,
     )
@@ -157,26 +155,3 @@ async def _start(
     await server.start()
     await checker.set(SERVICE, _SERVING)
     return GrpcServer(server, port)
-
-
-def _buckets(rate_per_minute: int) -> TokenBuckets | None:
-    if rate_per_minute == 0:
-        return None
-    per_second = rate_per_minute / 60
-    return TokenBuckets(capacity=max(1.0, per_second * _BURST_SECONDS), per_second=per_second)
-
-
-def _page(metrics: Metrics, port: int | None) -> MetricsPage | None:
-    if port is None:
-        return None
-    try:
-        return serve_metrics(metrics, port=port)
-    except OSError as error:
-        raise GoodnoiseError(
-            Code.UNAVAILABLE, f"cannot serve metrics on port {port}: {error.strerror}"
-        ) from error
-
-
-async def _close_page(page: MetricsPage | None) -> None:
-    if page is not None:
-        await asyncio.to_thread(page.close)

@@ -32,8 +32,8 @@ from cloud_server.rpc.captcha.http import start_http
 from cloud_server.rpc.captcha.listeners import ADMIN, SERVICE, start_admin, start_public
 from cloud_server.rpc.captcha.servicer import CaptchaServicer
 from cloud_server.rpc.captcha.settings import ServeSettings
-from cloud_server.rpc.metrics import Metrics, MetricsPage, serve_metrics
-from shared.errors import Code, GoodnoiseError
+from cloud_server.rpc.metrics import Metrics, MetricsPage, close_page, serve_metrics
+from shared.errors import GoodnoiseError
 from shared.files import write_atomically
 from shared.wire import captcha as limits
 
@@ -119,8 +119,8 @@ async def running_captcha(
         admin = CaptchaAdminServicer(SiteBook(store), counted, store)
         app = create_app(counted, _web(settings, captcha), report=store.report_get, registry=metrics.registry)
 
-        page = _page(metrics, settings.metrics_port)
-        stack.push_async_callback(_close_page, page)
+        page = serve_metrics(metrics, port=settings.metrics_port)
+        stack.push_async_callback(close_page, page)
         listeners = {
             "http": await _kept(stack, start_http(app, settings)),
             "grpc": await _kept(stack, start_public(settings, public, metrics, checker)),
@@ -190,22 +190,6 @@ async def _kept(stack: AsyncExitStack, starting: Awaitable[L | None]) -> L | Non
     if listener is not None:
         stack.push_async_callback(listener.stop, 0.0)
     return listener
-
-
-def _page(metrics: Metrics, port: int | None) -> MetricsPage | None:
-    if port is None:
-        return None
-    try:
-        return serve_metrics(metrics, port=port)
-    except OSError as error:
-        raise GoodnoiseError(
-            Code.UNAVAILABLE, f"cannot serve metrics on port {port}: {error.strerror}"
-        ) from error
-
-
-async def _close_page(page: MetricsPage | None) -> None:
-    if page is not None:
-        await asyncio.to_thread(page.close)
 
 
 @asynccontextmanager
