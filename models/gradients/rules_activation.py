@@ -59,8 +59,12 @@ def _sigmoid(node: onnx.NodeProto, ctx: Context) -> None:
 
 
 def _tanh(node: onnx.NodeProto, ctx: Context) -> None:
-    squared = ctx.multiply(node.output[0], node.output[0])
-    _give_slope(node, ctx, ctx.subtract(ctx.number(1.0), squared))
+    """1 - tanh(x)^2 as 4e / (1 + e)^2 with e = exp(-2|x|): the difference cancels where tanh is near 1."""
+    size = ctx.emit("Abs", node.input[0])
+    falling = ctx.emit("Exp", ctx.multiply(size, ctx.number(-2.0)))
+    below = ctx.add(falling, ctx.number(1.0))
+    slope = ctx.emit("Div", ctx.multiply(falling, ctx.number(4.0)), ctx.multiply(below, below))
+    _give_slope(node, ctx, slope)
 
 
 def _softplus(node: onnx.NodeProto, ctx: Context) -> None:
