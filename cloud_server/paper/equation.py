@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Asr", "attack_success", "best_threshold", "wilson"]
+from cloud_server.intervals import wilson
+
+__all__ = ["Asr", "attack_success", "best_threshold"]
 
 Bools = npt.NDArray[np.bool_]
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -64,21 +65,6 @@ def attack_success(without: Sequence[bool] | Bools, with_: Sequence[bool] | Bool
         clean_tar=first / n,
         protection=lost / first if first else math.nan,
     )
-
-
-def wilson(hits: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927).
-
-    Raises:
-        ValueError: when `total` is not positive or `hits` is not between 0 and it.
-    """
-    if total < 1 or not 0 <= hits <= total:
-        raise ValueError(f"expected 0 <= hits <= total and total >= 1, got {hits} of {total}")
-    share, square = hits / total, _Z * _Z
-    middle = (share + square / (2 * total)) / (1 + square / total)
-    half = _Z / (1 + square / total) * math.sqrt(share * (1 - share) / total + square / (4 * total * total))
-    # Rounding may not push an end past the share itself at 0 and 1.
-    return min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share)
 
 
 def _paired_interval(before: Bools, after: Bools) -> tuple[float, float]:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from cloud_server.captcha.challenges.maker import load_maker
-from cloud_server.paper.equation import wilson
+from cloud_server.intervals import wilson
 
 _ACROSS, _ON_ONE, _SCALE = 2, 12, 2.5
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from cloud_server.paper.equation import attack_success, best_threshold, wilson
+from cloud_server.paper.equation import attack_success, best_threshold
 
 YES, NO = True, False
 
@@ -45,24 +45,7 @@ def test_what_cannot_be_compared_is_refused(without: list[bool], with_: list[boo
         attack_success(without, with_)
 
 
-@pytest.mark.parametrize(
-    ("hits", "total", "low", "high"),
-    [
-        # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3.
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_wilson_intervals_as_published(hits: int, total: int, low: float, high: float) -> None:
-    assert wilson(hits, total) == pytest.approx((low, high), abs=5e-5)
-
-
 def test_the_interval_of_a_certain_share_reaches_it_and_has_a_width() -> None:
-    low, high = wilson(50, 50)
-    assert high == 1.0
-    assert 0.9 < low < 1.0
     asr = attack_success([YES] * 50, [NO] * 50)
     assert asr.high == 1.0
     assert 0.85 < asr.low < 1.0

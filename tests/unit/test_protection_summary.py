@@ -15,7 +15,8 @@ from cloud_server.evaluation.protection.journal import Journal
 from cloud_server.evaluation.protection.recognisers import Recogniser
 from cloud_server.evaluation.protection.report import markdown
 from cloud_server.evaluation.protection.rows import ROWS, Row
-from cloud_server.evaluation.protection.summary import hint_quality, rates, summarise, wilson
+from cloud_server.evaluation.protection.summary import hint_quality, rates, summarise
+from cloud_server.intervals import wilson
 from shared.faces.frames import FRAMES
 
 
@@ -26,20 +27,6 @@ def judge(name: str = "stranger", threshold: float = 0.5) -> Recogniser:
 def result(before: float, after: float, name: str = "stranger", **more: Any) -> dict[str, Any]:
     looks = {"psnr": 36.0, "ssim": 0.9, "levels": 8, "seconds": 2.0, "calls": 20, "bytes_up": 0}
     return {"before": {name: before}, "after": {c: {name: after} for c in CONDITIONS}, **looks, **more}
-
-
-@pytest.mark.parametrize(
-    ("hits", "total", "low", "high"),
-    [
-        (0, 0, 0.0, 1.0),
-        (0, 10, 0.0, 0.2775),
-        (5, 10, 0.2366, 0.7634),
-        (10, 10, 0.7225, 1.0),
-        (139, 146, 0.9044, 0.9766),
-    ],
-)
-def test_interval_is_wilsons(hits: int, total: int, low: float, high: float) -> None:
-    assert wilson(hits, total) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_protection_counts_pairs_that_matched_and_asr_all_pairs() -> None:

@@ -13,7 +13,7 @@ from cloud_server.captcha.audio.listener import TemplateListener
 from cloud_server.captcha.audio.mix import Mixed
 from cloud_server.captcha.audio.speaker import DigitSpeaker
 from cloud_server.captcha.audio.words import DIGITS
-from cloud_server.paper.equation import wilson
+from cloud_server.intervals import wilson
 
 if TYPE_CHECKING:
     from cloud_server.captcha.audio.solver import TrainingPlan

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from cloud_server.intervals import wilson
 
 __all__ = ["FAR", "Measured", "Share", "area_under_curve", "measure", "measured_from"]
 
@@ -116,14 +117,7 @@ def _share(hits: npt.NDArray[np.float64], owner: npt.NDArray[np.intp], chance: f
     low, high = (float(np.quantile(shares, q)) for q in (0.025, 0.975))
     whole = float(hits.mean())
     if min(int((sums > 0).sum()), int((sums < counts).sum())) < _FEW:
-        wide = _wilson(whole, len(people))
+        wide = wilson(whole * len(people), len(people))
         low, high = min(low, wide[0]), max(high, wide[1])
     # Means of equal numbers differ in their last digit.
     return Share(whole, min(low, whole), max(high, whole), chance)
-
-
-def _wilson(share: float, count: int) -> tuple[float, float]:
-    z = 1.96
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -13,23 +13,14 @@ import numpy as np
 from cloud_server.evaluation.protection.conditions import CONDITIONS
 from cloud_server.evaluation.protection.recognisers import Recogniser
 from cloud_server.evaluation.protection.rows import Row, role_of
+from cloud_server.intervals import wilson
 
-__all__ = ["Results", "hint_quality", "rates", "summarise", "wilson"]
+__all__ = ["Results", "hint_quality", "rates", "summarise"]
 
 # By the pair's name: what `run` writes into the journal.
 Results = Mapping[str, Mapping[str, Any]]
 
 _DRAWS = 4000
-
-
-def wilson(hits: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927); (0, 1) of nothing."""
-    if total == 0:
-        return 0.0, 1.0
-    z, p = 1.959964, hits / total
-    middle = (p + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def rates(results: Results, name: str, threshold: float) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from cloud_server.augment.engine import Engine
 from cloud_server.augment.recipes import RECIPES
 from cloud_server.augment.rows import Unencoded
 from cloud_server.augment.surrogate import Surrogate
+from cloud_server.intervals import wilson
 from cloud_server.paper.features.common import (
     Report,
     accuracy,
@@ -63,12 +64,14 @@ def make_observation2(data: Path, out: Path, protocol: Protocol, *, note: str, r
         network = trained(file, images, labels, train.classes, protocol, work=work, report=report)
         found[name] = accuracy(network, test)
     reached = {"f_adv": _reached(first, sets["f_adv"]), "f_det": _reached(first, sets["f_det"])}
-    text = _markdown(found, reached, protocol, note, len(train.labels), count)
+    tested = len(test.labels)
+    text = _markdown(found, reached, protocol, note, len(train.labels), count, tested)
     figures: dict[str, Any] = {
         "protocol": settings_of(protocol, train),
         "note": note,
         "images": len(train.labels),
         "accuracy": found,
+        "intervals_over_test_images": _intervals(found, tested),
         "attacks_that_reached_their_target": reached,
         "chance": 1 / count,
         "paper": dict(zip(("f_ori", "f_adv"), PAPER.observation2, strict=True)),
@@ -120,6 +123,10 @@ def _reached(network: Surrogate, made: tuple[Images, Labels]) -> float:
     return accuracy(network, Labelled(made[0], made[1], network.classes))
 
 
+def _intervals(found: dict[str, float], tested: int) -> dict[str, tuple[float, float]]:
+    return {name: wilson(round(share * tested), tested) for name, share in found.items()}
+
+
 def _markdown(
     found: dict[str, float],
     reached: dict[str, float],
@@ -127,15 +134,18 @@ def _markdown(
     note: str,
     images: int,
     classes: int,
+    tested: int,
 ) -> str:
     paper = dict(zip(("f_ori", "f_adv"), PAPER.observation2, strict=True))
+    intervals = _intervals(found, tested)
     lines = [
         "# Observation II: features that generalise",
         "",
         (
             f"Protocol {protocol.name}: {images} training images, network {protocol.network}, "
             f"{protocol.training.updates} updates, {protocol.steps} steps, seed {protocol.seed}. Accuracy on "
-            f"original test images; chance is {1 / classes:.0%}. {note}"
+            f"{tested} original test images, 95 % intervals over these (one training each); chance is "
+            f"{1 / classes:.0%}, and below it for labels that are never the true ones. {note}"
         ),
         "",
         "| network | learns from | here | paper |",
@@ -143,7 +153,8 @@ def _markdown(
     ]
     for name, about in _NETWORKS.items():
         said = f"{paper[name]:.1%}" if name in paper else "-"
-        lines.append(f"| {name} | {about} | {found[name]:.1%} | {said} |")
+        least, most = intervals[name]
+        lines.append(f"| {name} | {about} | {found[name]:.1%} ({least:.1%} to {most:.1%}) | {said} |")
     above = found["f_adv"] - max(found["f_rand"], found["f_noise"])
     lines += [
         "",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cloud_server.paper.equation import wilson
+from cloud_server.intervals import wilson
 from cloud_server.paper.figure1.experiment import ORIGINAL, level_key
 from cloud_server.paper.figure1.settings import Protocol, Unit
 from cloud_server.paper.journal import Journal

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cloud_server.paper.equation import wilson
+from cloud_server.intervals import wilson
 from cloud_server.paper.figure1.study.kit import COLUMNS, NONE
 from shared.errors import Code, GoodnoiseError
 
