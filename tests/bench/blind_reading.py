@@ -28,7 +28,7 @@ _ACROSS, _ON_ONE, _SCALE = 2, 12, 2.5
 def make(out: Path, *, attacked: int, clean: int, seed: int, deployment: int) -> None:
     """Images that would be issued, and the clean forms of others, shuffled."""
     maker = load_maker(deployment=deployment)
-    issued = (item for item in maker.stream(seed=seed) if item.legible)
+    issued = (item for item in maker.stream(seed=seed) if item.passed)
     items = [next(issued) for _ in range(attacked + clean)]
     kinds = ["attacked"] * attacked + ["clean"] * clean
     order = np.random.default_rng(seed).permutation(len(items))

@@ -57,7 +57,7 @@ class Recording(Maker):
     @property
     def issued(self):
         """What may be issued."""
-        return [item for item in self.made if item.legible]
+        return [item for item in self.made if item.passed]
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ async def test_the_pool_gets_what_the_gate_lets_pass_and_nothing_else(store, mak
     # The gate refuses four of ten of these: that none of so many is refused happens once in 500,000 times.
     pool = 24
     state = await fill(stock_of(store, maker), maker, pool=pool, until_full=True, report=reports.append)
-    refused = [item for item in maker.made if not item.legible]
+    refused = [item for item in maker.made if not item.passed]
     assert refused
     assert (state.added, state.refused) == (len(maker.issued), len(refused))
     assert pool <= state.depth == await store.pool_depth() == len(maker.issued) < pool + FEW

@@ -12,7 +12,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from cloud_server.captcha.challenges.fonts import choose_fonts  # noqa: E402
-from cloud_server.captcha.challenges.gate import LEAST_CONTRAST, MOST_TURNED, even_strokes, pass_gate  # noqa: E402
+from cloud_server.captcha.challenges.gate import (  # noqa: E402
+    LEAST_CONTRAST,
+    MOST_READ,
+    MOST_TURNED,
+    characters_read,
+    even_strokes,
+    pass_gate,
+)
 from cloud_server.captcha.challenges.legibility import stroke_contrast, template_scores  # noqa: E402
 from cloud_server.captcha.challenges.maker import ATTACK, Maker, Recipe, load_maker  # noqa: E402
 from cloud_server.captcha.challenges.render import Style, render  # noqa: E402
@@ -60,7 +67,7 @@ def same(some, others):
     pairs = zip(some, others, strict=True)
     return all(
         one.rendered.text == other.rendered.text
-        and one.legible == other.legible
+        and one.passed == other.passed
         and np.array_equal(one.rendered.image, other.rendered.image)
         and np.array_equal(one.attacked, other.attacked)
         for one, other in pairs
@@ -85,7 +92,7 @@ def test_another_budget_is_kept_as_exactly(levels):
 
 
 def test_what_passes_the_gate_has_strokes_and_shapes_as_before(made):
-    issued = [item for item in made if item.legible]
+    issued = [item for item in made if item.passed]
     assert len(issued) >= len(made) / 3
     for item in issued:
         rendered = item.rendered
@@ -192,6 +199,56 @@ def test_characters_that_look_like_others_are_held_back():
     assert image.dtype == np.uint8
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("ACDEFH", 6),
+        ("ACDEF", 5),
+        ("CDEFH", 5),
+        ("AXDEHF", 4),
+        ("", 0),
+        ("VVVVVVVV", 0),
+        ("AACCDDEE", 4),
+    ],
+)
+def test_what_a_reader_still_reads_is_held_back(text, read):
+    rendered = drawn("ACDEFH")
+    assert characters_read("ACDEFH", text) == read
+    asked = []
+
+    def reading(images):
+        asked.append(len(images))
+        return [text] * len(images)
+
+    image, passed = gated(rendered.image, rendered, levels=24, readings=[lambda _: [""], reading])
+    assert passed == (read <= MOST_READ)
+    assert asked == [1]
+    np.testing.assert_array_equal(image, np.rint(255 * rendered.image))
+
+
+def test_readers_are_not_asked_about_what_is_held_back_anyway():
+    rendered = replace(drawn("ACDEFH"), text="A9DEFH")
+
+    def reading(images):
+        raise AssertionError(len(images))
+
+    assert not gated(rendered.image, rendered, levels=255, readings=[reading])[1]
+
+
+def test_the_gate_asks_the_readers_that_the_recipe_names():
+    asks = replace(
+        QUICK, misled=("columns",), attack=replace(ATTACK, steps=1, step_size=0.01, random_start=0.0)
+    )
+    texts = [item.rendered.text for item in load_maker(asks).make(8, seed=3)]
+    held, issued = (
+        {item.rendered.text for item in load_maker(recipe).make(8, seed=3) if item.passed}
+        for recipe in (asks, replace(asks, misled=()))
+    )
+    # An attack as weak as this leaves nearly everything to be read.
+    assert len(issued) >= len(texts) / 2
+    assert len(held) <= len(texts) / 4
+
+
 def test_a_character_that_the_attack_wiped_out_comes_back_or_is_held_back():
     rendered = drawn("ACDEFH")
     wiped = rendered.image + rendered.letters[1] * (np.median(rendered.image) - rendered.image)
@@ -273,7 +330,7 @@ def test_hardened_readers_are_sure_of_what_is_there_and_not_of_another_one():
 
 def test_a_recipe_whose_characters_sink_in_grain_issues_nothing():
     sunk = replace(QUICK, style=Style(contrast=(3, 4), grain=(9, 10)))
-    assert not any(item.legible for item in load_maker(sunk).make(4, seed=0))
+    assert not any(item.passed for item in load_maker(sunk).make(4, seed=0))
 
 
 def test_a_reader_that_does_not_exist_is_named():

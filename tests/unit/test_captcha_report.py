@@ -142,16 +142,16 @@ class _Gate:
     recipe = "gate"
 
     def __init__(self, legible):
-        self.legible = legible
+        self.passed = legible
 
     def make(self, count, *, seed):
-        return _rendered(count, seed=seed, legible=self.legible)
+        return _rendered(count, seed=seed, legible=self.passed)
 
 
 def test_sample_holds_what_the_gate_issued():
     sample = take_sample(_Gate(lambda n: n % 2), 20, seed=1, progress=lambda *_: None)
     assert len(sample.texts) == len(set(sample.texts)) == 20
-    assert all(item.legible for item in sample.issued)
+    assert all(item.passed for item in sample.issued)
     assert len(sample.held_back) == 24
     again = take_sample(_Gate(lambda n: n % 2), 20, seed=1, progress=lambda *_: None)
     other = take_sample(_Gate(lambda n: n % 2), 20, seed=2, progress=lambda *_: None)

@@ -74,7 +74,7 @@ async def fill(
 async def _batch(stock: Stock, images: Iterator[Made], state: Filled) -> Filled:
     began = time.monotonic()
     made = await asyncio.to_thread(lambda: [next(images) for _ in range(BATCH)])
-    good = [to_prepared(item) for item in made if item.legible]
+    good = [to_prepared(item) for item in made if item.passed]
     await stock.put(good)
     return Filled(
         depth=await stock.depth(),

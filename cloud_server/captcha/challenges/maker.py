@@ -16,7 +16,9 @@ from cloud_server.captcha.challenges.fonts import choose_fonts
 from cloud_server.captcha.challenges.gate import (
     LEAST_CONTRAST,
     LEAST_MARGIN,
+    MOST_READ,
     MOST_TURNED,
+    Levels,
     Witness,
     pass_gate,
 )
@@ -24,7 +26,7 @@ from cloud_server.captcha.challenges.oracle import Misread, other_texts
 from cloud_server.captcha.challenges.render import Style, draw_text, render
 from cloud_server.captcha.challenges.types import ALPHABET, DRAWN, Made, Plane, Rendered
 from cloud_server.captcha.challenges.witness import WITNESSES, HardenedReaders
-from models.text.readers import READERS, load_reader, read_weights
+from models.text.readers import READERS, decode, load_reader, read_weights
 from models.text.recogniser import load_text_net
 from shared.attack.attack import Attack, run
 from shared.attack.budgets import Linf
@@ -49,6 +51,8 @@ READERS_ATTACKED = (
     ("ppocr-v6-rec", 1.5),
     ("captcha-whisperer", 1.5),
 )
+# Those that strange solvers are most like: what these still read, others do.
+MISLED = ("captcha-whisperer", "ppocr-v6-rec")
 # What solvers do to images first, one a step (expectation over transforms, arXiv 1707.07397).
 PREPROCESSING = OneOf(
     (Identity(), Blur(), Resize(), MedianFilter(), MeanFilter(), Binarise(), Jpeg()),
@@ -79,6 +83,7 @@ class Recipe:
         darker: levels by which strokes are darkened first, which pays for what the attack does in them.
         readers: the readers attacked, each with how often its turn comes, relative to the others.
         witnesses: hardened readers that the gate asks whether a character has turned into another one.
+        misled: of `readers`, those that the gate asks whether they still read the image.
         attack: the settings of the loop.
     """
 
@@ -90,6 +95,7 @@ class Recipe:
     darker: int = 9
     readers: tuple[tuple[str, float], ...] = READERS_ATTACKED
     witnesses: tuple[str, ...] = WITNESSES
+    misled: tuple[str, ...] = MISLED
     attack: Attack = ATTACK
 
 
@@ -115,11 +121,13 @@ class Maker:
         self._witness = witness
         self._weights = weights
         self._networks = tuple(networks)
+        by_name = dict(zip((name for name, _ in recipe.readers), networks, strict=True))
+        self._readings = [_Reading(by_name[name]) for name in recipe.misled if name in by_name]
 
     @property
     def version(self) -> str:
         """Changes with recipe, weights and gate: images of another version are not issued beside these."""
-        made_by = f"{self.recipe!r} {self._weights} {LEAST_CONTRAST} {LEAST_MARGIN} {MOST_TURNED}"
+        made_by = f"{self.recipe!r} {self._weights} {LEAST_CONTRAST} {LEAST_MARGIN} {MOST_TURNED} {MOST_READ}"
         return hashlib.sha256(made_by.encode()).hexdigest()[:16]
 
     def make(self, count: int, *, seed: int) -> list[Made]:
@@ -161,13 +169,31 @@ class Maker:
         )
         found = run(recipe.attack, oracle, dark, budget, seed=int(rng.integers(1 << 62)))
         gated = pass_gate(
-            list(found.images[:, 0].numpy()), rendered, levels=recipe.levels, witness=self._witness
+            list(found.images[:, 0].numpy()),
+            rendered,
+            levels=recipe.levels,
+            witness=self._witness,
+            readings=self._readings,
         )
         return [Made(item, *passed) for item, passed in zip(rendered, gated, strict=True)]
 
     def _render(self, rng: np.random.Generator) -> Rendered:
         text = draw_text(rng, lengths=self.recipe.lengths, characters=self.recipe.characters)
         return render(text, rng=rng, style=self.recipe.style)
+
+
+class _Reading:
+    """What a network reads of images, of the alphabet's characters alone: what else it knows is no answer."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+
+    def __call__(self, images: Sequence[Levels]) -> list[str]:
+        batch = torch.from_numpy(np.stack(images)[:, None].astype(np.float32) / 255)
+        with torch.no_grad():
+            output = self._network(batch)
+        columns = None if output.columns is None else output.columns[..., : len(ALPHABET) + 1]
+        return decode(output._replace(columns=columns), ALPHABET)
 
 
 def load_maker(recipe: Recipe | None = None, *, deployment: int = 0, readers: Path | None = None) -> Maker:

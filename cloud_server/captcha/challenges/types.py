@@ -15,8 +15,8 @@ Plane: TypeAlias = npt.NDArray[np.float32]
 # No pair of these is confused: none of 0OQ 1I B8 5S 2Z 6G, no U beside V.
 ALPHABET = "ACDEFHJKLMNPRTVWXY3479"
 # What challenges draw from. In blind readings of attacked images K was taken for X, Y for V, F for E or P, R
-# for H, a J with serifs for an I, 4 for A, 7 for T and 3 for 9, so one of each is left.
-DRAWN = "ACDEHLMNPTVWX9"
+# for H, H for 9, a J with serifs for an I, 4 for A, 7 for T and 3 for 9, so one of each is left.
+DRAWN = "ACDEHLMNPTVWX"
 # Pixels. Six characters have more than 40 each.
 WIDTH, HEIGHT = 256, 64
 
@@ -47,9 +47,10 @@ class Made:
     Args:
         rendered: before.
         attacked: grey levels of 8 bits, uint8 H W; what a visitor would see.
-        legible: whether the gate lets it pass; what does not pass is never issued.
+        passed: whether the gate lets it pass, as legible to people and not to the readers attacked; what does
+            not pass is never issued.
     """
 
     rendered: Rendered
     attacked: npt.NDArray[np.uint8]
-    legible: bool
+    passed: bool

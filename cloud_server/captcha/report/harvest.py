@@ -106,7 +106,7 @@ class Harvest:
 
     def _made(self, number: int) -> list[Made]:
         seed = int(np.random.SeedSequence([self.seed, 1, number]).generate_state(1, np.uint64)[0] >> 1)
-        made = [item for item in self.maker.make(self.shard, seed=seed) if item.legible]
+        made = [item for item in self.maker.make(self.shard, seed=seed) if item.passed]
         return made or self._made(number + 1_000_000)
 
 

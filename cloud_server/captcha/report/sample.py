@@ -125,4 +125,4 @@ def _made(maker: MakesImages, seed: int, done: int) -> Sequence[Made]:
 
 def _add(made: Sequence[Made], issued: list[Made], held_back: list[Made]) -> None:
     for item in made:
-        (issued if item.legible else held_back).append(item)
+        (issued if item.passed else held_back).append(item)
