@@ -35,12 +35,12 @@ class NoisyText:
     def make(self, count: int, *, seed: int) -> list[Made]:
         self.calls += 1
         rng = np.random.default_rng(seed)
-        return [self._one(rng, legible=number % 5 > 0) for number in range(count)]
+        return [self._one(rng, passed=number % 5 > 0) for number in range(count)]
 
-    def _one(self, rng, *, legible):
+    def _one(self, rng, *, passed):
         rendered = render(draw_text(rng, lengths=(3,)), rng=rng)
         noisy = 255 * rendered.image + rng.normal(0, 5, rendered.image.shape)
-        return Made(rendered, np.clip(noisy, 0, 255).astype(np.uint8), legible)
+        return Made(rendered, np.clip(noisy, 0, 255).astype(np.uint8), passed)
 
 
 def _harvest(folder: Path) -> Harvest:

@@ -114,14 +114,14 @@ def test_pages_escape_what_a_solver_is_called(made):
     assert "<b>\\|x" in markdown(content)
 
 
-def _rendered(count, seed=0, change=16, legible=lambda _: True):
+def _rendered(count, seed=0, change=16, passed=lambda _: True):
     rng = np.random.default_rng(seed)
     items = []
     for number in range(count):
         item = render(draw_text(rng), rng=rng)
         sign = rng.choice([-1, 1], (8, 32)).repeat(8, axis=0).repeat(8, axis=1)
         attacked = np.clip(np.rint(255 * item.image) + change * sign, 0, 255).astype(np.uint8)
-        items.append(Made(item, attacked, legible(number)))
+        items.append(Made(item, attacked, passed(number)))
     return items
 
 
@@ -141,11 +141,11 @@ class _Gate:
 
     recipe = "gate"
 
-    def __init__(self, legible):
-        self.passed = legible
+    def __init__(self, passed):
+        self.passed = passed
 
     def make(self, count, *, seed):
-        return _rendered(count, seed=seed, legible=self.passed)
+        return _rendered(count, seed=seed, passed=self.passed)
 
 
 def test_sample_holds_what_the_gate_issued():

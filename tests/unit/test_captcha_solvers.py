@@ -39,7 +39,8 @@ def test_solver_reads_plain_challenges_within_the_alphabet(name, plain):
     readings = here[0].read(images)
     assert _right(texts, readings) >= _LEAST[name]
     assert set("".join(readings)) <= set(DRAWN)
-    assert sum(map(len, readings)) >= 24
+    # Tesseract reads half of the images or fewer.
+    assert sum(map(len, readings)) >= sum(map(len, texts)) / 3
     assert here[0].version
     assert here[0].read([]) == []
 
