@@ -178,7 +178,8 @@ def _legibility(report: Report) -> Part:
     texts = [
         "Proxies: measured by programs, not how well people read.",
         (
-            f"The gate issued {gate['issued']['value']:.0%} of the images made, chosen by these proxies. Of "
+            f"The gate issued {gate['issued']['value']:.0%} of the images made, chosen by "
+            "these proxies and by what the attacked readers no longer read. Of "
             f"all that were made, stroke contrast keeps {made['stroke_contrast']['ratio']:.1%} and the "
             f"template observer {made['template_observer']['ratio']:.1%}."
         ),
