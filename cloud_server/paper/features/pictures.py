@@ -58,7 +58,7 @@ def draw_bars(found: Mapping[str, float], paper: Mapping[str, float], *, chance:
     """PNG: accuracy of each network, here and in the paper, and chance."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
     axes = figure.add_subplot()
     places = np.arange(len(found))
     axes.bar(places - 0.2, list(found.values()), 0.4, label="here")
