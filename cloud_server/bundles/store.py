@@ -106,16 +106,20 @@ class PublishedBundles:
 
     def held(self) -> tuple[Manifest, ...]:
         """Every manifest whose objects are given out: the current and the previous one of each profile."""
-        paths = (
-            self._pointed(profile, name) for profile in self.profiles() for name in ("current", "previous")
-        )
-        return tuple(self._parse(path) for path in paths if path is not None)
+        found = (self._held(profile, name) for profile in self.profiles() for name in ("current", "previous"))
+        return tuple(manifest for manifest in found if manifest is not None)
 
     def signed(self) -> tuple[Manifest, ...]:
         """Manifests that signed metadata names, now or one version ago."""
-        return tuple(
-            self._parse(path) for path in sorted((self.root / "targets").glob(f"*/*.{MANIFEST_NAME}"))
-        )
+        found = []
+        for path in sorted((self.root / "targets").glob(f"*/*.{MANIFEST_NAME}")):
+            try:
+                found.append(self._parse(path))
+            except GoodnoiseError:
+                # What a publication took away since it was listed is not named any more.
+                if path.exists():
+                    raise
+        return tuple(found)
 
     def metadata_bytes(self, name: str, profile: str) -> bytes:
         """A file of the signed metadata, or a manifest that it names, as devices get it.
@@ -205,6 +209,19 @@ class PublishedBundles:
                 f"no bundle of profile {profile!r} is published here; its operator must publish one",
             )
         return path
+
+    def _held(self, profile: str, pointer: str) -> Manifest | None:
+        path = self._pointed(profile, pointer)
+        if path is None:
+            return None
+        try:
+            return self._parse(path)
+        except GoodnoiseError:
+            # Readers take no lock: a publication may have moved the pointer on and removed what it named.
+            now = self._pointed(profile, pointer)
+            if now is None or now == path:
+                raise
+            return self._parse(now)
 
     def _pointed(self, profile: str, pointer: str) -> Path | None:
         """The manifest that a pointer file names."""

@@ -153,3 +153,49 @@ def test_publishers_at_once_take_turns(bundles, make_bundle):
     held = bundles.held()
     assert len(held) == 2
     assert all(bundles.object_path(item.sha256).exists() for manifest in held for item in manifest.objects)
+
+
+def _meanwhile(serving, monkeypatch, happens):
+    """Let something happen once, between finding a manifest and reading it."""
+    read, left = serving._parse, [happens]
+
+    def parse(path):
+        if left:
+            left.pop()()
+        return read(path)
+
+    monkeypatch.setattr(serving, "_parse", parse)
+
+
+def test_manifests_forgotten_while_they_are_listed_are_no_damage(bundles, make_bundle, monkeypatch):
+    bundles.publish(*make_bundle("1"))
+    bundles.keep_manifest("full")
+    serving = PublishedBundles(bundles.root)
+    assert [manifest.version for manifest in serving.signed()] == ["1"]
+    _meanwhile(serving, monkeypatch, lambda: bundles.forget_manifests(keep=set()))
+    assert serving.signed() == ()
+
+
+def test_a_manifest_that_is_there_and_cannot_be_read_is_damage(bundles, make_bundle):
+    bundles.publish(*make_bundle("1"))
+    bundles.keep_manifest("full")
+    (path,) = (bundles.root / "targets").glob("*/*")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(GoodnoiseError, match="damaged"):
+        bundles.signed()
+
+
+def test_what_is_published_while_others_read_is_no_damage(bundles, make_bundle, monkeypatch):
+    made = [make_bundle(n, f"2026-01-0{n}T00:00:00Z", own=n.encode()) for n in "1234"]
+    for item in made[:2]:
+        bundles.publish(*item)
+    serving = PublishedBundles(bundles.root)
+
+    def publish():
+        for item in made[2:]:
+            bundles.publish(*item)
+
+    _meanwhile(serving, monkeypatch, publish)
+    # The pointer that was read first named the second, which is gone.
+    assert [manifest.version for manifest in serving.held()] == ["4", "3"]
