@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from cloud_server.captcha.challenges.fonts import choose_fonts  # noqa: E402
 from cloud_server.captcha.challenges.gate import (  # noqa: E402
     LEAST_CONTRAST,
-    MOST_READ,
+    LEAST_MISREAD,
     MOST_TURNED,
     characters_read,
     even_strokes,
@@ -221,7 +221,7 @@ def test_what_a_reader_still_reads_is_held_back(text, read):
         return [text] * len(images)
 
     image, passed = gated(rendered.image, rendered, levels=24, readings=[lambda _: [""], reading])
-    assert passed == (read <= MOST_READ)
+    assert passed == (6 - read >= LEAST_MISREAD)
     assert asked == [1]
     np.testing.assert_array_equal(image, np.rint(255 * rendered.image))
 
@@ -247,6 +247,20 @@ def test_the_gate_asks_the_readers_that_the_recipe_names():
     # An attack as weak as this leaves nearly everything to be read.
     assert len(issued) >= len(texts) / 2
     assert len(held) <= len(texts) / 4
+
+
+def test_readers_that_the_gate_asks_are_among_those_attacked():
+    assert set(Recipe().asked) == {"ppocr-v6-rec", "captcha-whisperer"}
+    assert OWN.asked == ()
+    assert replace(Recipe(), misled=()).asked == ()
+    with pytest.raises(ValueError, match=r"misled names 'attention', which is not among its readers"):
+        replace(QUICK, misled=("attention",))
+
+
+def test_short_texts_are_held_to_the_same():
+    rendered = drawn("ACDE")
+    for text, passed in (("ACDE", False), ("ACD", False), ("AC", True), ("", True)):
+        assert gated(rendered.image, rendered, levels=24, readings=[lambda _, text=text: [text]])[1] is passed
 
 
 def test_a_character_that_the_attack_wiped_out_comes_back_or_is_held_back():

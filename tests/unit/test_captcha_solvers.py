@@ -15,14 +15,14 @@ from cloud_server.captcha.report.solvers import SOLVERS, Columns, open_solvers
 from models.store import Store, load_card
 from shared.errors import Code, GoodnoiseError
 
-# Of 8 images; tesseract reads few of these even without the attack.
-_LEAST = {"ppocr": 6, "whisperer": 6, "ddddocr": 6, "ddddocr-old": 6, "tesseract": 0}
+# Of 24 images; tesseract reads few of these even without the attack.
+_LEAST = {"ppocr": 18, "whisperer": 18, "ddddocr": 18, "ddddocr-old": 18, "tesseract": 5}
 
 
 @pytest.fixture(scope="module")
 def plain() -> tuple[list[str], list[Grey]]:
     rng = np.random.default_rng(7)
-    made = [render(draw_text(rng, characters=DRAWN), rng=rng) for _ in range(8)]
+    made = [render(draw_text(rng, characters=DRAWN), rng=rng) for _ in range(24)]
     return [item.text for item in made], [np.rint(255 * item.image).astype(np.uint8) for item in made]
 
 
@@ -39,8 +39,7 @@ def test_solver_reads_plain_challenges_within_the_alphabet(name, plain):
     readings = here[0].read(images)
     assert _right(texts, readings) >= _LEAST[name]
     assert set("".join(readings)) <= set(DRAWN)
-    # Tesseract reads half of the images or fewer.
-    assert sum(map(len, readings)) >= sum(map(len, texts)) / 3
+    assert sum(map(len, readings)) >= 0.56 * sum(map(len, texts))
     assert here[0].version
     assert here[0].read([]) == []
 

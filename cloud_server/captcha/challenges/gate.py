@@ -16,7 +16,7 @@ from cloud_server.captcha.challenges.types import ALPHABET, Plane, Rendered
 __all__ = [
     "LEAST_CONTRAST",
     "LEAST_MARGIN",
-    "MOST_READ",
+    "LEAST_MISREAD",
     "MOST_TURNED",
     "Levels",
     "Reading",
@@ -28,9 +28,9 @@ __all__ = [
 
 Levels = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.bool_]
-# How sure hardened readers are of a wrong character in each place: images, what they show, to K shares each.
 # What a reader reads of images.
 Reading = Callable[[Sequence[Levels]], Sequence[str]]
+# How sure hardened readers are of a wrong character in each place: images, what they show, to K shares each.
 Witness = Callable[[Sequence[Levels], Sequence[Rendered]], Sequence[npt.NDArray[np.float64]]]
 
 # Of the clean image's stroke contrast.
@@ -39,9 +39,9 @@ LEAST_CONTRAST = 0.95
 LEAST_MARGIN = 0.01
 # Of the witness: surer of another character than this, and the character has turned into that one. By eye.
 MOST_TURNED = 0.35
-# Characters that a reader which was attacked may still read, in their order. Strange solvers of its kind read
-# what it reads: without such images they read half as many, and it a fifth.
-MOST_READ = 4
+# Characters that a reader which was attacked must miss. What it reads, strange solvers of its kind read too:
+# of 186 images PP-OCR read 12.4 % and ddddocr 5.4 %, of those that this left 4.4 and 1.5 %.
+LEAST_MISREAD = 2
 # A little more is aimed at, since rounding takes some back.
 _AIM = 0.97
 # As in the proxy: pixels at a stroke's edge count for neither side.
@@ -111,7 +111,7 @@ def pass_gate(
         rendered: before the attack.
         levels: cap, of 8 bits.
         witness: the hardened readers; None asks the template observer alone.
-        readings: of readers that must not read more than `MOST_READ` of the characters.
+        readings: of readers, each of which has to miss `LEAST_MISREAD` characters or more.
     """
     trials = [_begin(image, item, levels) for image, item in zip(attacked, rendered, strict=True)]
     _look(trials, witness)
@@ -128,7 +128,8 @@ def pass_gate(
         left = [i for i, good in enumerate(passed) if good]
         texts = reading([trials[i].image for i in left]) if left else ()
         for i, text in zip(left, texts, strict=True):
-            passed[i] = characters_read(rendered[i].text, text) <= MOST_READ
+            truth = rendered[i].text
+            passed[i] = len(truth) - characters_read(truth, text) >= LEAST_MISREAD
     return [(trial.image, good) for trial, good in zip(trials, passed, strict=True)]
 
 

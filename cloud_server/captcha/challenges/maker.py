@@ -16,7 +16,7 @@ from cloud_server.captcha.challenges.fonts import choose_fonts
 from cloud_server.captcha.challenges.gate import (
     LEAST_CONTRAST,
     LEAST_MARGIN,
-    MOST_READ,
+    LEAST_MISREAD,
     MOST_TURNED,
     Levels,
     Witness,
@@ -83,7 +83,8 @@ class Recipe:
         darker: levels by which strokes are darkened first, which pays for what the attack does in them.
         readers: the readers attacked, each with how often its turn comes, relative to the others.
         witnesses: hardened readers that the gate asks whether a character has turned into another one.
-        misled: of `readers`, those that the gate asks whether they still read the image.
+        misled: of `readers`, those that the gate asks whether they still read the image; None for those of
+            `MISLED` among them.
         attack: the settings of the loop.
     """
 
@@ -95,8 +96,21 @@ class Recipe:
     darker: int = 9
     readers: tuple[tuple[str, float], ...] = READERS_ATTACKED
     witnesses: tuple[str, ...] = WITNESSES
-    misled: tuple[str, ...] = MISLED
+    misled: tuple[str, ...] | None = None
     attack: Attack = ATTACK
+
+    def __post_init__(self) -> None:
+        names = [name for name, _ in self.readers]
+        strange = set(self.misled or ()) - set(names)
+        if strange:
+            raise ValueError(f"recipe: misled names {min(strange)!r}, which is not among its readers {names}")
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Names of the readers that the gate asks."""
+        if self.misled is not None:
+            return self.misled
+        return tuple(name for name, _ in self.readers if name in MISLED)
 
 
 class Maker:
@@ -122,12 +136,13 @@ class Maker:
         self._weights = weights
         self._networks = tuple(networks)
         by_name = dict(zip((name for name, _ in recipe.readers), networks, strict=True))
-        self._readings = [_Reading(by_name[name]) for name in recipe.misled if name in by_name]
+        self._readings = [_Reading(by_name[name]) for name in recipe.asked]
 
     @property
     def version(self) -> str:
         """Changes with recipe, weights and gate: images of another version are not issued beside these."""
-        made_by = f"{self.recipe!r} {self._weights} {LEAST_CONTRAST} {LEAST_MARGIN} {MOST_TURNED} {MOST_READ}"
+        gate = (LEAST_CONTRAST, LEAST_MARGIN, LEAST_MISREAD, MOST_TURNED)
+        made_by = f"{self.recipe!r} {self.recipe.asked} {self._weights} {gate}"
         return hashlib.sha256(made_by.encode()).hexdigest()[:16]
 
     def make(self, count: int, *, seed: int) -> list[Made]:
