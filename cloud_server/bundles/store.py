@@ -187,16 +187,23 @@ class PublishedBundles:
             GoodnoiseError: NOT_FOUND when no current, previous or signed manifest names it, CORRUPT when its
                 file is gone.
         """
-        held = (*self.signed(), *self.held())
-        named = any(item.sha256 == sha256 for manifest in held for item in manifest.objects)
-        if not named:
-            raise GoodnoiseError(
-                Code.NOT_FOUND, f"no published bundle has object {sha256}; fetch its metadata first"
-            )
         path = self.root / "objects" / sha256
-        if not path.exists():
-            raise GoodnoiseError(Code.CORRUPT, f"object {sha256} is missing; its operator must publish again")
-        return path
+        if self._names(sha256):
+            if path.exists():
+                return path
+            # Readers take no lock: a publication may have removed it since it was named.
+            if self._names(sha256):
+                raise GoodnoiseError(
+                    Code.CORRUPT, f"object {sha256} is missing; its operator must publish again"
+                )
+        raise GoodnoiseError(
+            Code.NOT_FOUND, f"no published bundle has object {sha256}; fetch its metadata first"
+        )
+
+    def _names(self, sha256: str) -> bool:
+        """Whether a manifest whose objects are given out has this one."""
+        given = (*self.signed(), *self.held())
+        return any(item.sha256 == sha256 for manifest in given for item in manifest.objects)
 
     def _target(self, profile: str, sha256: str) -> Path:
         return self.root / "targets" / profile_name(profile) / f"{sha256}.{MANIFEST_NAME}"

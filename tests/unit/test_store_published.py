@@ -176,6 +176,26 @@ def test_manifests_forgotten_while_they_are_listed_are_no_damage(bundles, make_b
     assert serving.signed() == ()
 
 
+def test_an_object_removed_since_it_was_named_is_not_found(bundles, make_bundle, monkeypatch):
+    manifest, objects = make_bundle("1")
+    bundles.publish(manifest, objects)
+    serving = PublishedBundles(bundles.root)
+    named, left = serving._names, [True]
+
+    def names(sha256):
+        answer = named(sha256)
+        if left:
+            left.clear()
+            for n in "23":
+                bundles.publish(*make_bundle(n, f"2026-03-0{n}T00:00:00Z", detector=n.encode()))
+        return answer
+
+    monkeypatch.setattr(serving, "_names", names)
+    with pytest.raises(GoodnoiseError, match="no published bundle has object") as caught:
+        serving.object_path(manifest.object_of("detector").sha256)
+    assert caught.value.code is Code.NOT_FOUND
+
+
 def test_a_manifest_that_is_there_and_cannot_be_read_is_damage(bundles, make_bundle):
     bundles.publish(*make_bundle("1"))
     bundles.keep_manifest("full")
