@@ -14,15 +14,13 @@ def wilson(hits: float, total: int) -> tuple[float, float]:
 
     Args:
         hits: how many of `total`; a share of clusters may be no whole number.
-        total: how many there are; of nothing the interval is (0, 1).
+        total: how many there are.
 
     Raises:
-        ValueError: when `hits` is not between 0 and `total`.
+        ValueError: when `total` is not positive or `hits` is not between 0 and it.
     """
-    if not 0 <= hits <= total:
-        raise ValueError(f"expected 0 <= hits <= total, got {hits} of {total}")
-    if total == 0:
-        return 0.0, 1.0
+    if total < 1 or not 0 <= hits <= total:
+        raise ValueError(f"expected 0 <= hits <= total and total >= 1, got {hits} of {total}")
     share, square = hits / total, _Z * _Z
     middle = (share + square / (2 * total)) / (1 + square / total)
     half = _Z / (1 + square / total) * math.sqrt(share * (1 - share) / total + square / (4 * total * total))

@@ -48,6 +48,12 @@ def test_protection_counts_pairs_that_matched_and_asr_all_pairs() -> None:
         assert found["conditions"][condition]["interval"] == wilson(1, 3)
 
 
+def test_of_no_pairs_nothing_is_known() -> None:
+    found = rates({"no face": {"missing": "no face"}}, "stranger", 0.5)
+    assert found["clean_interval"] == (0.0, 1.0)
+    assert all(found["conditions"][name]["interval"] == (0.0, 1.0) for name in CONDITIONS)
+
+
 def test_summary_gives_role_cost_and_what_was_missing() -> None:
     row = Row(name="r", surrogates=("white",), hints=False)
     results = {"a": result(0.8, 0.2, protected=True), "b": {"missing": "no face"}}

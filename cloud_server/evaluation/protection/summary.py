@@ -39,16 +39,21 @@ def rates(results: Results, name: str, threshold: float) -> dict[str, Any]:
         still = sum(result["after"][condition][name] >= threshold for result in kept)
         conditions[condition] = {
             "protection": lost / max(len(matched), 1),
-            "interval": wilson(lost, len(matched)),
+            "interval": _interval(lost, len(matched)),
             "asr": (len(matched) - still) / max(len(kept), 1),
         }
     return {
         "threshold": threshold,
         "matched_before": len(matched),
         "clean_tar": len(matched) / max(len(kept), 1),
-        "clean_interval": wilson(len(matched), len(kept)),
+        "clean_interval": _interval(len(matched), len(kept)),
         "conditions": conditions,
     }
+
+
+def _interval(hits: int, total: int) -> tuple[float, float]:
+    """Nothing is known of none."""
+    return wilson(hits, total) if total else (0.0, 1.0)
 
 
 def summarise(

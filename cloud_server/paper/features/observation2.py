@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,10 @@ def make_observation2(data: Path, out: Path, protocol: Protocol, *, note: str, r
     # Labels that are never the true ones say what an image does not show, which a network learns as well.
     own = rng.random(len(train.labels)) < 1 / count
     anything = np.where(own, train.labels, random)
-    everything = np.arange(len(train.labels))
-    moved = _moved("d-rand", first, train, random, everything, protocol, work, report)
+    everything, run = np.arange(len(train.labels)), _Run(protocol, work, report)
+    moved = _moved(run, "d-rand", first, train, random, everything)
     mixed = moved.copy()
-    mixed[own] = _moved("d-rand-own", first, train, train.labels, everything[own], protocol, work, report)
+    mixed[own] = _moved(run, "d-rand", first, train, train.labels, everything[own], "-own")
     noisy = _noisy(train.images, seed=protocol.seed)
     sets: dict[str, tuple[Images, Labels]] = {
         "f_adv": (moved, random),
@@ -70,10 +71,7 @@ def make_observation2(data: Path, out: Path, protocol: Protocol, *, note: str, r
         "f_any": (mixed, anything),
         "f_any_noise": (noisy, anything),
         "f_any_rand": (train.images, anything),
-        "f_det": (
-            _moved("d-det", first, train, following, everything, protocol, work, report),
-            following,
-        ),
+        "f_det": (_moved(run, "d-det", first, train, following, everything), following),
     }
     found = {"f_ori": accuracy(first, test)}
     for name, (images, labels) in sets.items():
@@ -101,23 +99,34 @@ def make_observation2(data: Path, out: Path, protocol: Protocol, *, note: str, r
     return text
 
 
+@dataclass(frozen=True)
+class _Run:
+    """Settings of a run, the folder of what it keeps, and who is told of its progress."""
+
+    protocol: Protocol
+    work: Path
+    report: Report
+
+
 def _moved(
-    name: str,
-    network: Surrogate,
-    train: Labelled,
-    targets: Labels,
-    chosen: Labels,
-    protocol: Protocol,
-    work: Path,
-    report: Report,
+    run: _Run, name: str, network: Surrogate, train: Labelled, targets: Labels, chosen: Labels, part: str = ""
 ) -> Images:
-    """The chosen images, each toward its target, as levels of 8 bits; kept, so that a run goes on."""
-    path = work / f"{name}-moved.npz"
+    """The chosen images, each toward its target, as levels of 8 bits; kept, so that a run goes on.
+
+    Args:
+        run: settings and folder.
+        name: of the recipe.
+        network: what is attacked.
+        train: all images.
+        targets: of all images, N.
+        chosen: which are moved, indices.
+        part: added to the name of the file where these are not all.
+    """
+    protocol = run.protocol
+    path = run.work / f"{name}{part}-moved.npz"
     if path.is_file():
         return np.asarray(np.load(path)["images"], np.uint8)
-    recipe = RECIPES["d-det" if name == "d-det" else "d-rand"].with_(
-        steps=protocol.steps, step=max(0.1, 2.0 * 0.5 / protocol.steps)
-    )
+    recipe = RECIPES[name].with_(steps=protocol.steps, step=max(0.1, 2.0 * 0.5 / protocol.steps))
     size = train.images.shape[2:] + train.images.shape[1:2]
     engine = Engine(recipe, network, codec=Unencoded(size), seed=protocol.seed, batch=_AT_ONCE)
     images = train.images[chosen]
@@ -125,7 +134,7 @@ def _moved(
         rows = chosen[start : start + _AT_ONCE]
         made = engine.perturb(train.images[rows], train.labels[rows], targets[rows], rows.tolist())
         images[start : start + _AT_ONCE] = made.images
-        report(f"perturbing for {name}", start, len(chosen))
+        run.report(f"perturbing for {name}", start, len(chosen))
     keep_arrays(path, {"images": images})
     return images
 
@@ -182,8 +191,8 @@ def _markdown(
             f"{reached['f_adv']:.1%} (D_rand) and {reached['f_det']:.1%} (D_det) of attacks succeeded. "
             f"f_adv is {100 * above:+.1f} points from the better of the two controls with the same labels, "
             f"f_any {100 * above_any:+.1f}. The paper writes that a target is never the own class. Then what "
-            "people see speaks against the label, and a network that learns it does worse than chance; where "
-            "any class may be drawn, it says nothing."
+            "people see speaks against the label, and a network that learns this may do worse than chance; "
+            "where any class may be drawn, it says nothing."
         ),
         "",
     ]
