@@ -56,7 +56,7 @@ def _faces(family: str, package: str, folder: str, licence: str, *files: str) ->
 
 _DEJAVU = "mpl-data/fonts/ttf/"
 # Bold faces. Lato, the upright DejaVu Sans and the italic Source Sans are not among them: strange solvers
-# read three to four times as many of their attacked images as of the others.
+# read several times as many of their attacked images as of the others.
 FONTS = (
     *_faces("Caladea", "font_caladea", "files/", "Apache-2.0", "Caladea-Bold.ttf", "Caladea-BoldItalic.ttf"),
     *_faces("DejaVu Sans", "matplotlib", _DEJAVU, "Bitstream Vera", "DejaVuSans-BoldOblique.ttf"),

@@ -134,7 +134,7 @@ class Maker:
         self.recipe = recipe
         self._witness = witness
         self._weights = weights
-        self._networks = tuple(networks)
+        self.networks = tuple(networks)
         by_name = dict(zip((name for name, _ in recipe.readers), networks, strict=True))
         self._readings = [_Reading(by_name[name]) for name in recipe.asked]
 
@@ -179,7 +179,7 @@ class Maker:
         budget = Linf(recipe.levels, weight=share)
         labels, targets = other_texts([item.text for item in rendered], rng=rng)
         oracle = Alternating(
-            [Misread(network, labels, targets) for network in self._networks],
+            [Misread(network, labels, targets) for network in self.networks],
             [weight for _, weight in recipe.readers],
         )
         found = run(recipe.attack, oracle, dark, budget, seed=int(rng.integers(1 << 62)))
