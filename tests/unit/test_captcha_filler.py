@@ -45,7 +45,7 @@ class Recording(Maker):
     """The real maker, which remembers what it made."""
 
     def __init__(self, maker):
-        super().__init__(maker.recipe, maker._networks)
+        super().__init__(maker.recipe, maker.networks)
         self.made = []
 
     def stream(self, *, seed, batch=FEW):
