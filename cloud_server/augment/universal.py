@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from cloud_server.augment.pixels import as_planes
 from cloud_server.augment.recipes import Recipe
 from cloud_server.augment.surrogate import Surrogate, evaluating
 from cloud_server.augment.types import Source
+from shared.attack.attack import Attack
 from shared.attack.oracles import Oracle
 from shared.attack.universal import Batch
 from shared.attack.universal import train_universal as train
@@ -66,7 +68,7 @@ def train_universal(  # noqa: PLR0913 - the last four have defaults
     return found
 
 
-def universal_for(
+def universal_for(  # noqa: PLR0913 - the last four have defaults
     recipe: Recipe,
     surrogate: Surrogate,
     source: Source,
@@ -76,8 +78,22 @@ def universal_for(
     batch: int = 64,
     on_step: OnStep | None = None,
     resize: bool = False,
+    halvings: int = 0,
 ) -> Pattern:
-    """The perturbation of one output of the surrogate; see `train_universal`."""
+    """The perturbation of one output of the surrogate; see `train_universal`.
+
+    Args:
+        recipe: as there.
+        surrogate: as there.
+        source: as there.
+        target: the output.
+        seed: as there.
+        batch: as there.
+        on_step: as there.
+        resize: as there.
+        halvings: the steps are taken in this many equal parts and one more, each with half the step of the
+            one before; long steps arrive, short ones settle what they leave to and fro.
+    """
     if recipe.attack is None or not recipe.universal:
         raise ValueError(f"recipe {recipe.name!r} adds no universal perturbations")
     network = surrogate.network
@@ -93,9 +109,21 @@ def universal_for(
     indices = _others(recipe, surrogate, source, target)
     stream = _stream(source, indices, surrogate, seed=seed, target=target, batch=batch, resize=resize)
     budget = recipe.budget.budget(surrogate.shape)
+    state = None
     with evaluating(network):
-        state = train(oracle, stream, recipe.attack, budget, seed=seed, on_batch=stepped)
+        for part in _parts(recipe.attack, halvings):
+            state = train(oracle, stream, part, budget, seed=seed, state=state, on_batch=stepped)
+    if state is None:
+        raise ValueError(f"recipe {recipe.name!r}: an attack of a perturbation takes one step or more")
     return np.asarray(state.delta[0].numpy(), dtype=np.float32)
+
+
+def _parts(attack: Attack, halvings: int) -> Iterator[Attack]:
+    """The attack up to the end of each part, whose states follow one another."""
+    for part in range(halvings + 1):
+        steps = attack.steps * (part + 1) // (halvings + 1)
+        if steps:
+            yield replace(attack, steps=steps, step_size=attack.share * 0.5**part)
 
 
 def _others(recipe: Recipe, surrogate: Surrogate, source: Source, target: int) -> npt.NDArray[np.int64]:

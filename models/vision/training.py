@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
+from models.vision.precision import PRECISIONS, Precision, at_precision, check_precision
 from shared.errors import Code, GoodnoiseError
 from shared.files import write_atomically
 
@@ -42,6 +43,7 @@ class Training:
         augment: 'flip-crop' mirrors half of the images and moves each by up to an eighth of its height.
         warm_up: share of the updates in which the rate rises; afterwards it falls to 0 along a cosine.
         smoothing: of the labels.
+        precision: of convolutions and products, see `models.vision.precision`; weights stay float32.
     """
 
     updates: int = 1000
@@ -52,12 +54,15 @@ class Training:
     augment: Literal["none", "flip-crop"] = "flip-crop"
     warm_up: float = 0.2
     smoothing: float = 0.0
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         if self.updates < 1 or self.batch < 2:
             raise ValueError(f"training: needs 1 update of 2 images or more: {self.updates}, {self.batch}")
         if self.augment not in ("none", "flip-crop"):
             raise ValueError(f"training: augment must be none or flip-crop, got {self.augment!r}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"training: precision must be {' or '.join(PRECISIONS)}, got {self.precision!r}")
         if not 0.0 <= self.warm_up < 1.0:
             raise ValueError(f"training: warm_up is a share of the updates in [0,1), got {self.warm_up}")
 
@@ -101,10 +106,12 @@ def fit(  # noqa: PLR0913 - all but three by keyword, with defaults
 
     Raises:
         ValueError: when images and labels differ in number, or batches end too soon.
-        GoodnoiseError: CORRUPT for a `state` that is not of this training.
+        GoodnoiseError: CORRUPT for a `state` that is not of this training; PRECONDITION for a precision that
+            this machine does not have.
     """
     if len(images) != len(labels) or not len(images):
         raise ValueError(f"fit: got {len(images)} images and {len(labels)} labels, needs as many and one")
+    check_precision(settings.precision)
     source = (
         batches_of(images, labels, settings.batch, seed=seed, weights=weights) if batches is None else batches
     )
@@ -214,7 +221,9 @@ class _Run:
             key = np.random.SeedSequence([self.seed & _WORD, 2, number]).generate_state(1, np.uint64)[0]
             x = augmented(x, torch.Generator().manual_seed(int(key) & _WORD))
         x = x.to(torch.float32, memory_format=torch.channels_last) / 255.0
-        loss = self._loss(self.network(x), batch)
+        with at_precision(self.settings.precision):
+            logits = self.network(x)
+        loss = self._loss(logits.float(), batch)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()

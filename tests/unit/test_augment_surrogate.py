@@ -210,6 +210,30 @@ def test_the_targets_own_images_are_not_read_and_finished_targets_stay(rng: np.r
     assert np.array_equal(found[1], pattern)
 
 
+def test_halved_steps_of_a_universal_perturbation_are_as_many_and_go_less_far(rng: np.random.Generator):
+    source, surrogate = Pictures(rng), as_surrogate(network(), classes=CLASSES, shape=SHAPE)
+    recipe = RECIPES["universal"].with_(radius=16, steps=6, step=1.6)
+    steps: list[int] = []
+    farthest = [
+        abs(
+            universal_for(
+                recipe,
+                surrogate,
+                source,
+                1,
+                seed=3,
+                batch=32,
+                halvings=halvings,
+                on_step=lambda _t, s, _l: steps.append(s),
+            )
+        ).max()
+        for halvings in (0, 2)
+    ]
+    # Six steps of a tenth of the budget; two each of a tenth, a twentieth and a fortieth.
+    assert farthest == pytest.approx([0.6 * 16 / 255, 0.35 * 16 / 255], rel=1e-4)
+    assert steps == 2 * list(range(6))
+
+
 def test_only_recipes_that_add_them_train_universal_perturbations(rng: np.random.Generator):
     surrogate = as_surrogate(network(), classes=CLASSES, shape=SHAPE)
     with pytest.raises(ValueError, match="recipe 'm2m' adds no universal perturbations"):

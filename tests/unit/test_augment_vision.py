@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.torch
 
 from models.vision.cifar import load_cifar  # noqa: E402
 from models.vision.networks import NETWORKS, build_classifier  # noqa: E402
+from models.vision.precision import InBfloat16, check_precision  # noqa: E402
 from models.vision.saving import load_classifier, save_classifier  # noqa: E402
 from models.vision.training import Training, augmented, batches_of, fit, predict, rate_at  # noqa: E402
 
@@ -100,6 +102,53 @@ def test_the_state_of_another_training_is_refused(tmp_path):
     assert caught.value.code == Code.CORRUPT
 
 
+@pytest.fixture
+def bfloat16():
+    try:
+        check_precision("bfloat16")
+    except GoodnoiseError:
+        pytest.skip("this processor has no bfloat16")
+
+
+@pytest.mark.usefixtures("bfloat16")
+def test_training_in_bfloat16_learns_and_leaves_float32_weights():
+    images, labels = stripes(300)
+    half, whole = (
+        fit(built(), images, labels, replace(SHORT, precision=precision), seed=3)
+        for precision in ("bfloat16", "float32")
+    )
+    assert {p.dtype for p in half.parameters()} == {torch.float32}
+    other = stripes(200, seed=9)
+    assert (predict(half, other[0]).argmax(1) == other[1]).mean() > 0.95
+    assert not np.array_equal(predict(half, images), predict(whole, images))
+
+
+@pytest.mark.usefixtures("bfloat16")
+def test_gradients_in_bfloat16_point_where_those_in_float32_do():
+    network = built("wide").eval()
+    images = torch.rand(4, 3, 16, 16)
+
+    def gradient(of):
+        leaf = images.clone().requires_grad_()
+        logits = of(leaf)
+        assert logits.dtype == torch.float32
+        return torch.autograd.grad(logits[:, 0].sum(), leaf)[0].flatten()
+
+    exact, rough = gradient(network), gradient(InBfloat16(network))
+    assert float(torch.nn.functional.cosine_similarity(exact, rough, dim=0)) > 0.99
+    assert not torch.equal(exact, rough)
+
+
+def test_a_processor_without_bfloat16_is_told_to_use_float32(monkeypatch):
+    monkeypatch.setattr("models.vision.precision._has_bfloat16", lambda: False)
+    with pytest.raises(GoodnoiseError, match="use float32") as caught:
+        fit(built(), *stripes(50), replace(SHORT, precision="bfloat16"), seed=3)
+    assert caught.value.code == Code.PRECONDITION
+    with pytest.raises(GoodnoiseError, match="use float32"):
+        InBfloat16(built())
+    fit(built(), *stripes(50), replace(SHORT, updates=1), seed=3)
+
+
 def test_weights_decide_which_labels_count():
     images, labels = stripes(200)
     wrong = np.concatenate([labels, 1 - labels])
@@ -141,7 +190,9 @@ def test_augmentation_moves_and_mirrors_but_keeps_pixels_together():
     assert len({float(v) for v in moved[:, 0, 8, 8]}) > 10
 
 
-@pytest.mark.parametrize("given", [{"updates": 0}, {"augment": "mixup"}, {"warm_up": 1.0}, {"batch": 1}])
+@pytest.mark.parametrize(
+    "given", [{"updates": 0}, {"augment": "mixup"}, {"warm_up": 1.0}, {"batch": 1}, {"precision": "int8"}]
+)
 def test_settings_out_of_range_are_named(given):
     with pytest.raises(ValueError, match="training"):
         Training(**given)

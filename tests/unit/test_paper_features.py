@@ -17,22 +17,22 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from cloud_server.paper.commands import app  # noqa: E402
 from cloud_server.paper.features.figure3 import make_figure3  # noqa: E402
 from cloud_server.paper.features.observation2 import make_observation2  # noqa: E402
-from cloud_server.paper.features.settings import REDUCED  # noqa: E402
+from cloud_server.paper.features.settings import PROTOCOLS, Moving, Universal  # noqa: E402
 from cloud_server.paper.features.table3 import TABLE3_ARMS, make_table3  # noqa: E402
 from models.vision.training import Training  # noqa: E402
+from shared.errors import GoodnoiseError  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 TINY = replace(
-    REDUCED,
+    PROTOCOLS["reduced"],
     images=180,
     network="tiny",
     training=Training(updates=50, batch=32, rate=0.1, augment="none"),
-    universal_steps=25,
-    universal_batch=16,
+    universal=Universal(steps=25, batch=16),
     levels=(2.0, 16.0),
     held_out=40,
-    steps=6,
+    moving=Moving(steps=6),
 )
 
 
@@ -168,3 +168,67 @@ def test_other_settings_in_the_same_folder_do_not_take_up_old_networks(figure, d
     assert first["protocol"]["seed"] == 0
     # Success is the same on pictures as easy as these; the confidence is the network's own.
     assert again["confidence_on_blank_images"] != first["confidence_on_blank_images"]
+
+
+def test_a_run_in_bfloat16_says_so_and_the_perturbations_still_name_their_class(data, tmp_path):
+    from models.vision.precision import check_precision
+
+    try:
+        check_precision("bfloat16")
+    except GoodnoiseError:
+        pytest.skip("this processor has no bfloat16")
+    protocol = replace(
+        TINY,
+        training=replace(TINY.training, precision="bfloat16"),
+        universal=replace(TINY.universal, gradients="bfloat16", halvings=2, momentum=0.9),
+    )
+    text = make_figure3(data, tmp_path, protocol, note="synthetic", report=quiet)
+    found = json.loads((tmp_path / "figure3.json").read_text())
+    assert text.count("bfloat16") == 2
+    assert found["protocol"]["universal"]["gradients"] == "bfloat16"
+    assert np.mean(found["named_as_target_on_held_out_images"]["16"]) > 0.6
+
+
+def test_new_perturbations_of_the_same_network_do_not_train_it_again(figure, data, tmp_path):
+    make_figure3(data, tmp_path, TINY, note="synthetic", report=quiet)
+    other = replace(TINY, universal=replace(TINY.universal, steps=5))
+    titles = []
+    make_figure3(data, tmp_path, other, note="synthetic", report=lambda title, _d, _t: titles.append(title))
+    assert titles
+    assert not any("training" in title for title in titles)
+    again, first = (json.loads((p / "figure3.json").read_text()) for p in (tmp_path, figure[0]))
+    assert again["confidence_on_blank_images"] != first["confidence_on_blank_images"]
+
+
+def test_fewer_images_are_moved_and_another_training_learns_from_them(data, tmp_path):
+    protocol = replace(
+        TINY,
+        moving=Moving(images=60, steps=2),
+        learning=replace(TINY.training, updates=7),
+    )
+    updates = {}
+    text = make_observation2(
+        data, tmp_path, protocol, note="", report=lambda title, _d, total: updates.update({title: total})
+    )
+    assert updates["perturbing for d-rand"] <= 60
+    assert updates["training f-ori"] == 50
+    assert {total for title, total in updates.items() if "training f-any" in title} == {7}
+    assert "60 of them moved by 2 steps" in text
+    assert "7 updates on each set" in text
+
+
+def test_the_protocol_that_was_changed_is_named_so():
+    from cloud_server.paper.features.commands import ProtocolChoice, _named, _settings
+
+    plain = _settings(ProtocolChoice.HOURS, images=None, updates=None, network=None, seed=0)
+    assert _named(plain).name == "hours"
+    changed = _settings(ProtocolChoice.HOURS, images=None, updates=3, network=None, seed=0)
+    assert _named(changed).name == "hours-changed"
+    assert changed.training.updates == 3
+
+
+def test_every_protocol_can_be_asked_for():
+    from cloud_server.paper.features.commands import ProtocolChoice
+
+    assert {choice.value for choice in ProtocolChoice} == set(PROTOCOLS)
+    assert all(protocol.name == name for name, protocol in PROTOCOLS.items())

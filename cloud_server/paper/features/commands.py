@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["figure3", "observation2", "table3"]
 
+
+class ProtocolChoice(StrEnum):
+    """How much of everything."""
+
+    REDUCED = "reduced"
+    HOURS = "hours"
+    FULL = "full"
+
+
 _INTERRUPTED = "interrupted; run it again to go on from there"
 Data = Annotated[
     Path,
@@ -30,9 +40,15 @@ Out = Annotated[
     Path, typer.Option(help="Folder of the results; a run goes on from there.", show_default=False)
 ]
 Full = Annotated[bool, typer.Option("--full", help="The paper's counts and a large network: hours.")]
+How = Annotated[
+    ProtocolChoice,
+    typer.Option(help="Minutes and a small network, two hours and a good one, or the paper's counts: days."),
+]
 Images = Annotated[int | None, typer.Option(min=20, help="Training images instead.")]
 Updates = Annotated[int | None, typer.Option(min=1, help="Of each training instead.")]
-Network = Annotated[str | None, typer.Option(help="Of each training instead: tiny, small, medium, resnet18.")]
+Network = Annotated[
+    str | None, typer.Option(help="Of each training instead: tiny, small, medium, wide or resnet18.")
+]
 Note = Annotated[str, typer.Option(help="On the data, printed with the figures.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of images, weights and attacks.")]
 
@@ -40,7 +56,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Of images, weights and attacks."
 def figure3(
     data: Data,
     out: Out,
-    full: Full = False,
+    protocol: How = ProtocolChoice.REDUCED,
     images: Images = None,
     updates: Updates = None,
     network: Network = None,
@@ -55,20 +71,22 @@ def figure3(
     with command_errors(interrupted=_INTERRUPTED), _one_thread(), _bar() as report:
         from cloud_server.paper.features.figure3 import make_figure3
 
-        protocol = _protocol(full=full, images=images, updates=updates, network=network, seed=seed)
+        settings = _settings(protocol, images=images, updates=updates, network=network, seed=seed)
         if steps is not None:
-            protocol = replace(protocol, universal_steps=steps)
-        typer.echo(make_figure3(data, out, protocol, note=note, report=report))
+            settings = replace(settings, universal=replace(settings.universal, steps=steps))
+        typer.echo(make_figure3(data, out, _named(settings), note=note, report=report))
 
 
 def observation2(
     data: Data,
     out: Out,
-    full: Full = False,
+    protocol: How = ProtocolChoice.REDUCED,
     images: Images = None,
     updates: Updates = None,
     network: Network = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Of each attack instead.")] = None,
+    moved: Annotated[int | None, typer.Option(min=20, help="Images that are moved instead.")] = None,
+    learning: Annotated[int | None, typer.Option(min=1, help="Updates on moved images instead.")] = None,
     seed: Seed = 0,
     note: Note = "",
 ) -> None:
@@ -80,10 +98,15 @@ def observation2(
     with command_errors(interrupted=_INTERRUPTED), _one_thread(), _bar() as report:
         from cloud_server.paper.features.observation2 import make_observation2
 
-        protocol = _protocol(full=full, images=images, updates=updates, network=network, seed=seed)
+        settings = _settings(protocol, images=images, updates=updates, network=network, seed=seed)
         if steps is not None:
-            protocol = replace(protocol, steps=steps)
-        typer.echo(make_observation2(data, out, protocol, note=note, report=report))
+            settings = replace(settings, moving=replace(settings.moving, steps=steps))
+        if moved is not None:
+            settings = replace(settings, moving=replace(settings.moving, images=moved))
+        if learning is not None:
+            first = settings.learning or settings.training
+            settings = replace(settings, learning=replace(first, updates=learning))
+        typer.echo(make_observation2(data, out, _named(settings), note=note, report=report))
 
 
 def table3(
@@ -108,17 +131,25 @@ def table3(
         typer.echo(text)
 
 
-def _protocol(
-    *, full: bool, images: int | None, updates: int | None, network: str | None, seed: int
+def _settings(
+    choice: ProtocolChoice, *, images: int | None, updates: int | None, network: str | None, seed: int
 ) -> Protocol:
-    from cloud_server.paper.features.settings import FULL, REDUCED
+    from cloud_server.paper.features.settings import PROTOCOLS
 
-    protocol = replace(FULL if full else REDUCED, seed=seed)
+    protocol = replace(PROTOCOLS[choice.value], seed=seed)
     changes = {"images": images, "network": network}
     protocol = replace(protocol, **{k: v for k, v in changes.items() if v is not None})  # type: ignore[arg-type]
-    if updates is not None:
-        protocol = replace(protocol, training=replace(protocol.training, updates=updates))
-    return protocol if protocol in (FULL, REDUCED) else replace(protocol, name=f"{protocol.name}-changed")
+    if updates is None:
+        return protocol
+    return replace(protocol, training=replace(protocol.training, updates=updates))
+
+
+def _named(protocol: Protocol) -> Protocol:
+    """A protocol that was changed says so."""
+    from cloud_server.paper.features.settings import PROTOCOLS
+
+    known = protocol == PROTOCOLS[protocol.name]
+    return protocol if known else replace(protocol, name=f"{protocol.name}-changed")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cloud_server.augment.surrogate import Surrogate, as_surrogate
 from cloud_server.paper.features.settings import Protocol
 from models.vision.cifar import Labelled
 from models.vision.networks import build_classifier
+from models.vision.precision import InBfloat16, Precision
 from models.vision.saving import load_classifier, save_classifier
 from models.vision.training import Images, Labels, fit, predict
 from shared.files import storage_errors, write_atomically
@@ -28,8 +29,10 @@ from shared.files import storage_errors, write_atomically
 __all__ = [
     "Report",
     "accuracy",
+    "attacked",
     "images_of",
     "keep_arrays",
+    "keyed",
     "rows_of",
     "settings_of",
     "trained",
@@ -57,14 +60,30 @@ def images_of(data: Path, out: Path, protocol: Protocol) -> tuple[Labelled, Labe
 
 
 def work_folder(out: Path, protocol: Protocol, train: Labelled) -> Path:
-    """Where networks and perturbations are kept: of these settings and images alone."""
-    digest = hashlib.sha256(f"{protocol!r} {train.classes}".encode())
+    """Where the attacked network is kept with what is made against it: of its settings and images alone."""
+    digest = hashlib.sha256(f"{protocol.first!r} {train.classes}".encode())
     digest.update(train.labels.tobytes())
     digest.update(np.ascontiguousarray(train.images).data)
-    folder = out / "work" / f"{protocol.name}-{digest.hexdigest()[:12]}"
+    folder = out / "work" / f"{protocol.network}-{digest.hexdigest()[:12]}"
     with storage_errors(out, setting="--out"):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def keyed(name: str, *settings: object) -> str:
+    """The name with a digest of the settings: of others it is another."""
+    return f"{name}-{hashlib.sha256(repr(settings).encode()).hexdigest()[:8]}"
+
+
+def attacked(surrogate: Surrogate, gradients: Precision) -> Surrogate:
+    """The surrogate as gradients are taken of it.
+
+    Raises:
+        GoodnoiseError: PRECONDITION for a precision that this machine does not have.
+    """
+    if gradients == "float32":
+        return surrogate
+    return replace(surrogate, network=InBfloat16(surrogate.network))
 
 
 def settings_of(protocol: Protocol, train: Labelled) -> dict[str, Any]:

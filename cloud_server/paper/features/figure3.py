@@ -17,15 +17,17 @@ from cloud_server.augment.universal import universal_for
 from cloud_server.paper.features.common import (
     Report,
     accuracy,
+    attacked,
     images_of,
     keep_arrays,
+    keyed,
     rows_of,
     settings_of,
     trained,
     work_folder,
     write_results,
 )
-from cloud_server.paper.features.settings import Protocol
+from cloud_server.paper.features.settings import Protocol, Universal
 from models.vision.cifar import Labelled
 from models.vision.training import predict
 from shared.files import write_atomically
@@ -113,27 +115,34 @@ def _some(test: Labelled, protocol: Protocol) -> Labelled:
     return test.take(np.sort(rng.permutation(len(test.labels))[: protocol.held_out]))
 
 
-def _recipe(levels: float, protocol: Protocol) -> Recipe:
-    recipe = RECIPES["universal"].with_(radius=levels)
-    attack = recipe.attack
-    return (
-        recipe if attack is None else replace(recipe, attack=replace(attack, steps=protocol.universal_steps))
-    )
+def _recipe(levels: float, settings: Universal) -> Recipe:
+    recipe = RECIPES["universal"].with_(radius=levels, steps=settings.steps, loss=settings.loss)
+    if recipe.attack is None:
+        return recipe
+    attack = replace(recipe.attack, step_size=settings.step, decay=settings.momentum)
+    return replace(recipe, attack=attack)
 
 
 def _patterns(
     network: Surrogate, train: Labelled, levels: float, protocol: Protocol, *, work: Path, report: Report
 ) -> Pattern:
     """K C H W; each is kept as soon as it is there."""
-    path = work / f"universal-{levels:g}.npz"
+    settings = protocol.universal
+    path = work / f"{keyed(f'universal-{levels:g}', settings)}.npz"
     done = dict(np.load(path)) if path.is_file() else {}
-    source = rows_of(train)
+    source, recipe = rows_of(train), _recipe(levels, settings)
     for k, name in enumerate(train.classes):
         report(f"perturbations of {levels:g} levels", k, len(train.classes))
         if str(k) not in done:
-            recipe = _recipe(levels, protocol)
-            batch = protocol.universal_batch
-            done[str(k)] = universal_for(recipe, network, source, k, seed=protocol.seed, batch=batch)
+            done[str(k)] = universal_for(
+                recipe,
+                attacked(network, settings.gradients),
+                source,
+                k,
+                seed=protocol.seed,
+                batch=settings.batch,
+                halvings=settings.halvings,
+            )
             keep_arrays(path, done)
         if done[str(k)].shape != network.shape:
             raise ValueError(f"{path}: the perturbation of {name} has shape {done[str(k)].shape}")
@@ -168,8 +177,9 @@ def _markdown(figure: Figure3, protocol: Protocol, note: str, images: int) -> st
         "",
         (
             f"Protocol {protocol.name}: {images} training images, network {protocol.network}, "
-            f"{protocol.training.updates} updates, seed {protocol.seed}, {protocol.universal_steps} steps of "
-            f"{protocol.universal_batch} images; accuracy without a perturbation {figure.clean:.1%}. {note}"
+            f"{protocol.training.updates} updates ({protocol.training.precision}), seed {protocol.seed}, "
+            f"{protocol.universal.steps} steps of {protocol.universal.batch} images "
+            f"({protocol.universal.gradients}); accuracy without a perturbation {figure.clean:.1%}. {note}"
         ),
         "",
         (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from cloud_server.intervals import wilson
 from cloud_server.paper.features.common import (
     Report,
     accuracy,
+    attacked,
     images_of,
     keep_arrays,
+    keyed,
     settings_of,
     trained,
     work_folder,
@@ -30,7 +32,7 @@ from shared.files import write_atomically
 
 __all__ = ["make_observation2"]
 
-_AT_ONCE = 64
+_AT_ONCE = 128
 # What each network learns from, and what that is.
 _NETWORKS = {
     "f_ori": "the original images and labels",
@@ -52,35 +54,17 @@ def make_observation2(data: Path, out: Path, protocol: Protocol, *, note: str, r
     train, test = images_of(data, out, protocol)
     work = work_folder(out, protocol, train)
     first = trained("f-ori", train.images, train.labels, train.classes, protocol, work=work, report=report)
-    rng = np.random.default_rng([protocol.seed, 31])
-    count = len(train.classes)
-    random = (train.labels + rng.integers(1, count, size=len(train.labels))) % count
-    following = (train.labels + 1) % count
-    # Labels that are never the true ones say what an image does not show, which a network learns as well.
-    own = rng.random(len(train.labels)) < 1 / count
-    anything = np.where(own, train.labels, random)
-    everything, run = np.arange(len(train.labels)), _Run(protocol, work, report)
-    moved = _moved(run, "d-rand", first, train, random, everything)
-    mixed = moved.copy()
-    mixed[own] = _moved(run, "d-rand", first, train, train.labels, everything[own], "-own")
-    noisy = _noisy(train.images, seed=protocol.seed)
-    sets: dict[str, tuple[Images, Labels]] = {
-        "f_adv": (moved, random),
-        "f_noise": (noisy, random),
-        "f_rand": (train.images, random),
-        "f_any": (mixed, anything),
-        "f_any_noise": (noisy, anything),
-        "f_any_rand": (train.images, anything),
-        "f_det": (_moved(run, "d-det", first, train, following, everything), following),
-    }
+    sets = _sets(_Run(protocol, work, report), first, _part(train, protocol))
     found = {"f_ori": accuracy(first, test)}
+    learning = protocol if protocol.learning is None else replace(protocol, training=protocol.learning)
     for name, (images, labels) in sets.items():
-        file = name.replace("_", "-")
-        network = trained(file, images, labels, train.classes, protocol, work=work, report=report)
+        file = keyed(name.replace("_", "-"), protocol.moving, protocol.learning)
+        network = trained(file, images, labels, train.classes, learning, work=work, report=report)
         found[name] = accuracy(network, test)
     reached = {name: _reached(first, sets[name]) for name in ("f_adv", "f_any", "f_det")}
-    tested = len(test.labels)
-    text = _markdown(found, reached, protocol, note, len(train.labels), count, tested)
+    tested, count = len(test.labels), len(train.classes)
+    about = _about(protocol, len(train.labels), len(sets["f_adv"][1]), tested, count)
+    text = _markdown(found, reached, f"{about} {note}", tested)
     figures: dict[str, Any] = {
         "protocol": settings_of(protocol, train),
         "note": note,
@@ -108,6 +92,39 @@ class _Run:
     report: Report
 
 
+def _part(train: Labelled, protocol: Protocol) -> Labelled:
+    """The images that are moved."""
+    count = protocol.moving.images
+    if count is None or count >= len(train.labels):
+        return train
+    rng = np.random.default_rng([protocol.seed, 33])
+    return train.take(np.sort(rng.permutation(len(train.labels))[:count]))
+
+
+def _sets(run: _Run, first: Surrogate, part: Labelled) -> dict[str, tuple[Images, Labels]]:
+    """Images and labels of each network but f_ori."""
+    rng = np.random.default_rng([run.protocol.seed, 31])
+    count, everything = len(part.classes), np.arange(len(part.labels))
+    random = (part.labels + rng.integers(1, count, size=len(part.labels))) % count
+    following = (part.labels + 1) % count
+    # Labels that are never the true ones say what an image does not show, which a network learns as well.
+    own = rng.random(len(part.labels)) < 1 / count
+    anything = np.where(own, part.labels, random)
+    moved = _moved(run, "d-rand", first, part, random, everything)
+    mixed = moved.copy()
+    mixed[own] = _moved(run, "d-rand", first, part, part.labels, everything[own], "-own")
+    noisy = _noisy(part.images, seed=run.protocol.seed)
+    return {
+        "f_adv": (moved, random),
+        "f_any": (mixed, anything),
+        "f_any_noise": (noisy, anything),
+        "f_any_rand": (part.images, anything),
+        "f_noise": (noisy, random),
+        "f_rand": (part.images, random),
+        "f_det": (_moved(run, "d-det", first, part, following, everything), following),
+    }
+
+
 def _moved(
     run: _Run, name: str, network: Surrogate, train: Labelled, targets: Labels, chosen: Labels, part: str = ""
 ) -> Images:
@@ -122,13 +139,14 @@ def _moved(
         chosen: which are moved, indices.
         part: added to the name of the file where these are not all.
     """
-    protocol = run.protocol
-    path = run.work / f"{name}{part}-moved.npz"
+    protocol, moving = run.protocol, run.protocol.moving
+    path = run.work / f"{keyed(f'{name}{part}-moved', moving)}.npz"
     if path.is_file():
         return np.asarray(np.load(path)["images"], np.uint8)
-    recipe = RECIPES[name].with_(steps=protocol.steps, step=max(0.1, 2.0 * 0.5 / protocol.steps))
+    recipe = RECIPES[name].with_(steps=moving.steps, step=max(0.1, 2.0 * 0.5 / moving.steps))
     size = train.images.shape[2:] + train.images.shape[1:2]
-    engine = Engine(recipe, network, codec=Unencoded(size), seed=protocol.seed, batch=_AT_ONCE)
+    target = attacked(network, moving.gradients)
+    engine = Engine(recipe, target, codec=Unencoded(size), seed=protocol.seed, batch=_AT_ONCE)
     images = train.images[chosen]
     for start in range(0, len(chosen), _AT_ONCE):
         rows = chosen[start : start + _AT_ONCE]
@@ -155,26 +173,25 @@ def _intervals(found: dict[str, float], tested: int) -> dict[str, tuple[float, f
     return {name: wilson(round(share * tested), tested) for name, share in found.items()}
 
 
-def _markdown(
-    found: dict[str, float],
-    reached: dict[str, float],
-    protocol: Protocol,
-    note: str,
-    images: int,
-    classes: int,
-    tested: int,
-) -> str:
+def _about(protocol: Protocol, images: int, moved: int, tested: int, classes: int) -> str:
+    learning, moving = protocol.learning or protocol.training, protocol.moving
+    return (
+        f"Protocol {protocol.name}: {images} training images, network {protocol.network}, "
+        f"{protocol.training.updates} updates ({protocol.training.precision}); {moved} of them moved by "
+        f"{moving.steps} steps ({moving.gradients}), {learning.updates} updates on each set "
+        f"({learning.precision}, augmentation {learning.augment}), seed {protocol.seed}. "
+        f"Accuracy on {tested} original test images, 95 % intervals over these (one training each); chance "
+        f"is {1 / classes:.0%}, and below it for labels that are never the true ones."
+    )
+
+
+def _markdown(found: dict[str, float], reached: dict[str, float], about_run: str, tested: int) -> str:
     paper = dict(zip(("f_ori", "f_adv"), PAPER.observation2, strict=True))
     intervals = _intervals(found, tested)
     lines = [
         "# Observation II: features that generalise",
         "",
-        (
-            f"Protocol {protocol.name}: {images} training images, network {protocol.network}, "
-            f"{protocol.training.updates} updates, {protocol.steps} steps, seed {protocol.seed}. Accuracy on "
-            f"{tested} original test images, 95 % intervals over these (one training each); chance is "
-            f"{1 / classes:.0%}, and below it for labels that are never the true ones. {note}"
-        ),
+        about_run,
         "",
         "| network | learns from | here | paper |",
         "| --- | --- | --- | --- |",

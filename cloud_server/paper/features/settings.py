@@ -1,12 +1,54 @@
-"""How much of everything: the paper's counts, and a protocol of minutes on two cores."""
+"""How much of everything: a protocol of minutes on two cores, one of two hours, and the paper's counts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
+from cloud_server.augment.recipe import Loss
+from models.vision.precision import Precision
 from models.vision.training import Training
 
-__all__ = ["FULL", "PAPER", "REDUCED", "Protocol"]
+__all__ = ["PAPER", "PROTOCOLS", "Moving", "Protocol", "Universal"]
+
+
+@dataclass(frozen=True)
+class Universal:
+    """How figure 3's perturbations are made.
+
+    Args:
+        steps: of each perturbation, one batch each.
+        batch: images a step.
+        step: length of the first steps, as a share of the budget.
+        halvings: after how many equal parts of the steps their length is halved, less one.
+        momentum: share of the last direction that is kept (MI); None for plain gradients.
+        loss: what is ascended on each image.
+        gradients: precision of the network while it is attacked; figures are always in float32.
+    """
+
+    steps: int = 150
+    batch: int = 64
+    step: float = 0.05
+    halvings: int = 0
+    momentum: float | None = None
+    loss: Loss = "cross-entropy"
+    gradients: Precision = "float32"
+
+
+@dataclass(frozen=True)
+class Moving:
+    """How observation II's sets are made.
+
+    Args:
+        images: of the training set, drawn at random; None for all.
+        steps: of each attack (L2 0.5; the paper that it repeats takes 100 of 0.1).
+        gradients: precision of the network while it is attacked.
+    """
+
+    images: int | None = None
+    steps: int = 20
+    gradients: Precision = "float32"
 
 
 @dataclass(frozen=True)
@@ -14,15 +56,15 @@ class Protocol:
     """Data, networks and attacks of figure 3 and observation II.
 
     Args:
-        name: 'reduced' or 'full'.
+        name: as in `PROTOCOLS`.
         images: of the training set, spread over classes alike; None for all.
         network: of `models.vision.networks`.
-        training: of every network.
-        universal_steps: of each universal perturbation, one batch each.
-        universal_batch: images a step.
+        training: of the network that is attacked.
+        universal: perturbations of figure 3.
         levels: budgets of figure 3, levels of 8 bits.
         held_out: test images that figure 3's perturbations are added to; None for all.
-        steps: of observation II's attacks (L2 0.5; the paper that it repeats takes 100 of 0.1).
+        moving: sets of observation II.
+        learning: training of the networks that learn from these sets; None for the same as `training`.
         seed: of everything random.
     """
 
@@ -30,23 +72,44 @@ class Protocol:
     images: int | None
     network: str
     training: Training
-    universal_steps: int = 200
-    universal_batch: int = 64
+    universal: Universal = field(default_factory=Universal)
     levels: tuple[float, ...] = (4.0, 8.0, 16.0)
     held_out: int | None = 2000
-    steps: int = 20
+    moving: Moving = field(default_factory=Moving)
+    learning: Training | None = None
     seed: int = 0
 
+    @property
+    def first(self) -> tuple[object, ...]:
+        """All that the attacked network depends on, beside the images."""
+        return (self.images, self.network, self.training, self.seed)
 
-REDUCED = Protocol("reduced", 8_000, "small", Training(updates=500), universal_steps=150)
-FULL = Protocol(
-    "full",
-    None,
-    "resnet18",
-    Training(updates=20_000, rate=0.1),
-    universal_steps=2000,
-    held_out=None,
-    steps=100,
+
+_HOURS = Training(updates=1600, batch=256, rate=0.4, precision="bfloat16")
+
+PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+    {
+        "reduced": Protocol("reduced", 8_000, "small", Training(updates=500)),
+        "hours": Protocol(
+            "hours",
+            None,
+            "wide",
+            _HOURS,
+            Universal(400, 128, step=0.1, halvings=4, momentum=0.9, gradients="bfloat16"),
+            held_out=None,
+            moving=Moving(steps=10, gradients="bfloat16"),
+            learning=replace(_HOURS, updates=800),
+        ),
+        "full": Protocol(
+            "full",
+            None,
+            "resnet18",
+            Training(updates=20_000, rate=0.1),
+            Universal(2000),
+            held_out=None,
+            moving=Moving(steps=100),
+        ),
+    }
 )
 
 
