@@ -29,7 +29,9 @@ from shared.attack.transforms import (
     OneOf,
     Pad,
     Resize,
+    ToneCurve,
     Transform,
+    Unshade,
     Warp,
     pull_back,
 )
@@ -45,6 +47,7 @@ LINEAR: dict[str, Transform] = {
     "noise": Noise(1.0, 8.0),
     "mirror": Mirror(0.5),
     "mean": MeanFilter(),
+    "unshade": Unshade(3.0, 6.0),
     "mean of five": MeanFilter(5),
     "pad official": Pad("official", p=0.8),
     "pad transferattack": Pad("transferattack", p=0.8),
@@ -70,6 +73,7 @@ OTHERS: dict[str, Transform] = {
     "binarise": Binarise(),
     "one of those": OneOf((MedianFilter(), Binarise(), Jpeg(60, 60))),
     "binarise at a level": Binarise(0.5, softness=30.0),
+    "tone curve": ToneCurve((0.1, 0.2), (0.6, 0.8)),
 }
 
 

@@ -29,6 +29,8 @@ from shared.attack.transforms import (
     OneOf,
     Pad,
     Resize,
+    ToneCurve,
+    Unshade,
     Warp,
     matrices,
 )
@@ -73,6 +75,38 @@ def test_black_or_white_agrees_with_opencv(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(fixed[0].transpose(1, 2, 0), photo > 100)
 
 
+def test_a_tone_curve_stretches_what_lies_between_two_quantiles(rng: np.random.Generator) -> None:
+    image = rng.permutation(np.linspace(0.3, 0.7, 101)).astype(np.float32).reshape(1, 1, 1, 101)
+    curve = ToneCurve((0.1, 0.1), (0.6, 0.6))
+    params = curve.draw(KEYS, image.shape)
+    stretched = curve.apply(image, params)
+    np.testing.assert_allclose(stretched, np.clip((image - 0.34) / 0.2, 0, 1), atol=1e-5)
+    back = curve.adjoint(np.ones_like(image), image, params)
+    inside = (image > 0.3401) & (image < 0.5399)
+    np.testing.assert_allclose(back[inside], 5.0, rtol=1e-5)
+    assert not back[(image < 0.3399) | (image > 0.5401)].any()
+
+
+def test_a_tone_curve_of_one_shade_is_finite() -> None:
+    flat = np.full((1, 1, 4, 4), 0.5, np.float32)
+    curve = ToneCurve()
+    params = curve.draw(KEYS, flat.shape)
+    assert np.isfinite(curve.apply(flat, params)).all()
+    assert np.isfinite(curve.adjoint(flat, flat, params)).all()
+
+
+def test_slow_shades_go_and_strokes_stay() -> None:
+    columns = np.linspace(0.2, 0.8, 64, dtype=np.float32)
+    image = np.tile(columns, (64, 1))
+    image[30:33, 16:48] -= 0.1
+    unshade = Unshade(10.0, 10.0)
+    flat = unshade.apply(image[None, None], unshade.draw(KEYS, (1, 1, 64, 64)))[0, 0]
+    inner = flat[8:56, 20:44]
+    assert np.ptp(inner[:10]) < 0.1 < np.ptp(image[8:18, 20:44])
+    assert (flat[31, 20:44] < flat[26, 20:44] - 0.08).all()
+    assert abs(float(flat.mean()) - 0.5) < 0.05
+
+
 def test_one_shade_has_a_threshold() -> None:
     flat = np.full((1, 1, 4, 4), 0.5, np.float32)
     assert np.isin(Binarise().apply(flat, None), [0, 1]).all()
@@ -87,10 +121,15 @@ def test_one_shade_has_a_threshold() -> None:
         lambda: MeanFilter(0),
         lambda: Binarise(1.5),
         lambda: Binarise(softness=0.0),
+        lambda: ToneCurve((0.2, 0.3), (0.1, 0.9)),
+        lambda: ToneCurve(white=(0.5, 1.5)),
+        lambda: ToneCurve(least=0.0),
+        lambda: Unshade(0.0, 3.0),
+        lambda: Unshade(3.0, 2.0),
     ],
 )
 def test_settings_of_filters_are_checked(make: Callable[[], object]) -> None:
-    with pytest.raises(ValueError, match=r"(Filter|Binarise): expected"):
+    with pytest.raises(ValueError, match=r"(Filter|Binarise|ToneCurve|Unshade): expected"):
         make()
 
 

@@ -6,6 +6,7 @@ from shared.attack.transforms.jpeg import Jpeg
 from shared.attack.transforms.pixelwise import Mirror, Noise
 from shared.attack.transforms.separable import Blur, MeanFilter, Pad, Resize
 from shared.attack.transforms.shuffle import BlockShuffle
+from shared.attack.transforms.tone import ToneCurve, Unshade
 from shared.attack.transforms.warp import Affine, Jitter, Warp
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "Pad",
     "Params",
     "Resize",
+    "ToneCurve",
     "Transform",
+    "Unshade",
     "Warp",
     "pull_back",
 ]
