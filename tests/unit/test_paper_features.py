@@ -122,7 +122,7 @@ def test_networks_learn_from_perturbations_what_controls_do_not(data, tmp_path):
     assert found["attacks_that_reached_their_target"]["f_adv"] > 0.5
     assert found["accuracy"]["f_rand"] < 0.6
     controls = {"f_noise", "f_rand", "f_any_noise", "f_any_rand"}
-    assert set(found["accuracy"]) == {"f_ori", "f_adv", "f_det", "f_any"} | controls
+    assert set(found["accuracy"]) == {"f_ori", "f_same", "f_adv", "f_det", "f_any"} | controls
     for name, (least, most) in found["intervals_over_test_images"].items():
         assert least <= found["accuracy"][name] <= most
     assert "66.3%" in text
@@ -205,6 +205,7 @@ def test_fewer_images_are_moved_and_another_training_learns_from_them(data, tmp_
         TINY,
         moving=Moving(images=60, steps=2),
         learning=replace(TINY.training, updates=7),
+        learner="small",
     )
     updates = {}
     text = make_observation2(
@@ -214,7 +215,23 @@ def test_fewer_images_are_moved_and_another_training_learns_from_them(data, tmp_
     assert updates["training f-ori"] == 50
     assert {total for title, total in updates.items() if "training f-any" in title} == {7}
     assert "60 of them moved by 2 steps" in text
-    assert "7 updates on each set" in text
+    assert "7 updates of 32 images on each set" in text
+    assert "network small" in text
+
+
+def test_what_is_done_is_there_when_the_rest_is_interrupted(data, tmp_path):
+    def stop(title, _done, _total):
+        if "f-adv" in title:
+            raise KeyboardInterrupt
+
+    short = replace(TINY, moving=Moving(steps=1), learning=replace(TINY.training, updates=2))
+    with pytest.raises(KeyboardInterrupt):
+        make_observation2(data, tmp_path, short, note="", report=stop)
+    found = json.loads((tmp_path / "observation2.json").read_text())
+    # With its controls, or not at all.
+    assert set(found["accuracy"]) == {"f_ori", "f_same", "f_any", "f_any_noise", "f_any_rand"}
+    assert set(found["attacks_that_reached_their_target"]) == {"f_any"}
+    assert "| f_adv |" not in (tmp_path / "observation2.md").read_text()
 
 
 def test_the_protocol_that_was_changed_is_named_so():

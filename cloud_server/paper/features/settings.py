@@ -65,6 +65,7 @@ class Protocol:
         held_out: test images that figure 3's perturbations are added to; None for all.
         moving: sets of observation II.
         learning: training of the networks that learn from these sets; None for the same as `training`.
+        learner: these networks, of `models.vision.networks`; None for the same as `network`.
         seed: of everything random.
     """
 
@@ -77,6 +78,7 @@ class Protocol:
     held_out: int | None = 2000
     moving: Moving = field(default_factory=Moving)
     learning: Training | None = None
+    learner: str | None = None
     seed: int = 0
 
     @property
