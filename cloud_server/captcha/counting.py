@@ -8,13 +8,29 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import floor
 
 from limits.aio.storage import SlidingWindowCounterSupport, Storage
 from limits.storage.base import TimestampedSlidingWindow
 
-__all__ = ["MemoryCounts"]
+__all__ = ["Bound", "MemoryCounts"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How often something may happen.
+
+    Args:
+        key: of the counter.
+        limit: hits.
+        seconds: of a window; of a tally, how long it lasts from its first hit.
+    """
+
+    key: str
+    limit: int
+    seconds: int
 
 
 class MemoryCounts(Storage, SlidingWindowCounterSupport, TimestampedSlidingWindow):
@@ -37,6 +53,32 @@ class MemoryCounts(Storage, SlidingWindowCounterSupport, TimestampedSlidingWindo
     def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
         """Memory raises none."""
         return ()
+
+    async def admit(self, windows: Sequence[Bound], tallies: Sequence[Bound] = ()) -> int:
+        """Count one hit on all of these, in one step.
+
+        Args:
+            windows: that slide, in this order; those before the one that refuses are counted.
+            tallies: that can be taken back (`release`); none is counted unless all are.
+
+        Returns:
+            0, or which of them refused, counted from 1 over both.
+        """
+        for number, bound in enumerate(windows, start=1):
+            if not await self.acquire_sliding_window_entry(bound.key, bound.limit, bound.seconds):
+                return number
+        for number, bound in enumerate(tallies, start=len(windows) + 1):
+            if await self.get(bound.key) >= bound.limit:
+                return number
+        for bound in tallies:
+            await self.incr(bound.key, bound.seconds)
+        return 0
+
+    async def release(self, keys: Sequence[str]) -> None:
+        """Take one hit on each of these tallies back; none falls below 0."""
+        for key in keys:
+            if await self.get(key) > 0:
+                await self.incr(key, 0.0, -1)
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Add to a counter, which ends `expiry` seconds after it was made; the new count."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable
@@ -69,10 +70,8 @@ class CaptchaDesk:
     ) -> Issued:
         """A new challenge; of audio in the spoken language nearest to `language`."""
         rules.check_words(visitor, action, cdata)
-        caller = self._limits.caller(visitor.address)
-        await self._limits.caller_may(Act.ISSUE, caller)
-        site = await self._site(site_key, visitor.hostname)
-        await self._limits.site_may(Act.ISSUE, site.key)
+        caller = self._caller(visitor)
+        site = await self._site_for(site_key, visitor.hostname, caller)
         now, challenge_id = self._clock(), rules.new_challenge_id(self._keys)
         challenge = Challenge(
             key=_key(challenge_id),
@@ -88,21 +87,26 @@ class CaptchaDesk:
             owner=caller.owner,
             subnet=caller.subnet,
         )
-        async with self._limits.unsolved(caller):
+        async with self._limits.issuing(caller, site=site.key):
             kept = await self._keep(challenge, site)
         return self._issued(challenge_id, kept)
 
     async def image(self, challenge: str, visitor: Visitor) -> Media:
         """The image of a challenge, PNG."""
-        found = await self._seen(challenge, visitor, Act.IMAGE, Kind.IMAGE)
-        image = await self._store.challenge_image(found.key, now=self._clock())
+        found = await self._found(challenge, visitor, Act.IMAGE, Kind.IMAGE)
+        # Fetched while it is counted: where Redis writes to a disk each step waits for one.
+        image, _ = await asyncio.gather(
+            self._store.challenge_image(found.key, now=self._clock()),
+            self._limits.may(Act.IMAGE, self._caller(visitor), site=found.site),
+        )
         if image is None:
             raise rules.gone()
         return Media(image, "image/png")
 
     async def audio(self, challenge: str, visitor: Visitor) -> Media:
         """The sound of an audio challenge, WAV."""
-        found = await self._seen(challenge, visitor, Act.IMAGE, Kind.AUDIO)
+        found = await self._found(challenge, visitor, Act.IMAGE, Kind.AUDIO)
+        await self._limits.may(Act.IMAGE, self._caller(visitor), site=found.site)
         if self._speaking is None:
             raise rules.unavailable("no audio is offered now", self._settings.retry_seconds)
         left = max(1.0, found.expires - self._clock())
@@ -113,7 +117,8 @@ class CaptchaDesk:
 
     async def answer(self, challenge: str, answer: str, visitor: Visitor) -> Answered:
         """Spends a challenge; what cannot be an answer at all is refused and spends nothing."""
-        found = await self._seen(challenge, visitor, Act.ANSWER)
+        found = await self._found(challenge, visitor, Act.ANSWER)
+        await self._limits.may(Act.ANSWER, self._caller(visitor), site=found.site)
         rules.check_answer(found.kind, answer)
         now = self._clock()
         # Of all who answer at the same time one gets it.
@@ -122,10 +127,12 @@ class CaptchaDesk:
             raise rules.gone()
         if not self._right(challenge, taken, answer):
             return Answered()
-        await self._limits.solved(Caller(taken.owner, taken.subnet))
+        solved = self._limits.solved(Caller(taken.owner, taken.subnet))
         if self._trial(taken.site) is not None:
+            await solved
             return Answered(trials.DUMMY)
-        return Answered(await self._token(taken, now))
+        token, _ = await asyncio.gather(self._token(taken, now), solved)
+        return Answered(token)
 
     async def verify(
         self, secret: str, token: str, *, address: str = "", idempotency_key: str = ""
@@ -139,6 +146,13 @@ class CaptchaDesk:
     async def depth(self) -> int:
         """Images that wait in the pool."""
         return await self._store.pool_depth()
+
+    async def _site_for(self, key: str, hostname: str, caller: Caller) -> Site:
+        try:
+            return await self._site(key, hostname)
+        except GoodnoiseError:
+            await self._limits.may(Act.ISSUE, caller)  # who asks for what there is not is counted too
+            raise
 
     async def _site(self, key: str, hostname: str) -> Site:
         site = self._trial(key) or await self._sites.of_key(key)
@@ -183,18 +197,37 @@ class CaptchaDesk:
             work=Work(challenge.salt, challenge.bits) if challenge.kind is Kind.WORK else None,
         )
 
-    async def _seen(self, challenge: str, visitor: Visitor, act: Act, kind: Kind | None = None) -> Challenge:
-        await self._limits.caller_may(act, self._limits.caller(visitor.address))
-        if not rules.is_challenge_id(challenge, self._keys):
-            raise rules.no_challenge()
-        found = await self._store.challenge_get(_key(challenge), now=self._clock())
-        if found is None:
-            raise rules.gone()
+    async def _found(self, challenge: str, visitor: Visitor, act: Act, kind: Kind | None = None) -> Challenge:
+        """A challenge that this visitor may ask for; who asks for another is counted here."""
+        try:
+            if not rules.is_challenge_id(challenge, self._keys):
+                raise rules.no_challenge()
+            found = await self._store.challenge_get(_key(challenge), now=self._clock())
+            if found is None:
+                raise rules.gone()
+            self._check(found, visitor, kind)
+        except GoodnoiseError:
+            await self._limits.may(act, self._caller(visitor))
+            raise
+        return found
+
+    def _check(self, found: Challenge, visitor: Visitor, kind: Kind | None) -> None:
         if kind is not None and found.kind is not kind:
             message = f"the challenge is one of {found.kind}, which has no {kind}; ask for another"
             raise GoodnoiseError(Code.PRECONDITION, message)
-        await self._limits.site_may(act, found.site)
-        return found
+        if not self._speaks_at(visitor.stated_by, found.site):
+            message = (
+                "the challenge is another site's; state a visitor's address at challenges of your own site"
+            )
+            raise GoodnoiseError(Code.PERMISSION, message)
+
+    def _speaks_at(self, stated_by: str, site: str) -> bool:
+        """Whether who states an address may do so at this site; test keys may at each other."""
+        both_trials = self._trial(stated_by) is not None and self._trial(site) is not None
+        return stated_by in ("", site) or both_trials
+
+    def _caller(self, visitor: Visitor) -> Caller:
+        return self._limits.caller(visitor.address, stated_by=visitor.stated_by)
 
     def _right(self, challenge_id: str, challenge: Challenge, answer: str) -> bool:
         if self._trial(challenge.site) is not None and challenge.site != trials.FORCES:

@@ -33,15 +33,19 @@ class Keys:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self._derived: dict[str, bytes] = {}
 
     def mac(self, use: str, *fields: bytes) -> bytes:
         """HMAC-SHA256 of fields, 32 bytes, good for one use alone.
 
         Args:
-            use: names what it is for.
+            use: names what it is for; one of the program's own few words.
             fields: what it is over.
         """
-        derived = hmac.digest(self._key, b"goodnoise captcha " + use.encode(), "sha256")
+        derived = self._derived.get(use)
+        if derived is None:
+            derived = hmac.digest(self._key, b"goodnoise captcha " + use.encode(), "sha256")
+            self._derived[use] = derived
         return hmac.digest(derived, parts(fields), "sha256")
 
     def seal(self, answer: str) -> Sealed:

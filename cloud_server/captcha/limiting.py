@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
+from redis.exceptions import RedisError
 
-from cloud_server.captcha.counting import MemoryCounts
+from cloud_server.captcha.counting import Bound, MemoryCounts
 from cloud_server.captcha.keys import Keys
 from cloud_server.captcha.rediscounts import RedisCounts
 from cloud_server.captcha.settings import LimitSettings, Rates
@@ -50,24 +50,46 @@ class Caller:
     subnet: str
 
 
+@dataclass(frozen=True)
+class _Counter:
+    """One of the counters of a call; a window where it has names, else a tally of this name."""
+
+    what: str
+    scope: str
+    item: RateLimitItem
+    names: tuple[str, ...] = ()
+    tally: str = ""
+
+    @property
+    def bound(self) -> Bound:
+        key = self.item.key_for(*self.names) if self.names else f"unsolved/{self.scope}/{self.tally}"
+        return Bound(key, self.item.amount, self.item.get_expiry())
+
+
 class Limits:
     """Counts what visitors do.
 
     Args:
-        storage: of `limits`.
+        counts: where.
         settings: the limits.
         keys: hash addresses.
     """
 
-    def __init__(self, storage: Storage, settings: LimitSettings, keys: Keys) -> None:
-        self._storage = storage
-        self._window = SlidingWindowCounterRateLimiter(storage)
+    def __init__(self, counts: MemoryCounts | RedisCounts, settings: LimitSettings, keys: Keys) -> None:
+        self._counts = counts
+        self._window = SlidingWindowCounterRateLimiter(counts)
         self._rates = {act: _items(getattr(settings, act)) for act in Act}
         self._unsolved = _items(settings.unsolved)
         self._keys = keys
 
-    def caller(self, address: str) -> Caller:
-        """Who an address is to the limits."""
+    def caller(self, address: str, *, stated_by: str = "") -> Caller:
+        """Who an address is to the limits.
+
+        Args:
+            address: as text.
+            stated_by: the site whose server states it. It counts at that site alone, so that no site can use
+                up what a visitor has elsewhere.
+        """
         try:
             found = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
@@ -75,85 +97,85 @@ class Limits:
         found = getattr(found, "ipv4_mapped", None) or found
         own, near = (32, 24) if found.version == 4 else (64, 48)
         return Caller(
-            self._keys.name("address", str(ipaddress.ip_network((found, own), strict=False))),
-            self._keys.name("subnet", str(ipaddress.ip_network((found, near), strict=False))),
+            self._name("address", str(ipaddress.ip_network((found, own), strict=False)), stated_by),
+            self._name("subnet", str(ipaddress.ip_network((found, near), strict=False)), stated_by),
         )
 
-    async def caller_may(self, act: Act, caller: Caller) -> None:
-        """Count an act of a visitor.
+    async def may(self, act: Act, caller: Caller, *, site: str = "") -> None:
+        """Count an act of a visitor, at a site where one is named; all in one step.
 
         Raises:
-            GoodnoiseError: EXHAUSTED with `RETRY_AFTER`, the visitor's limit, or its subnet's, is reached.
+            GoodnoiseError: EXHAUSTED with `RETRY_AFTER`, the limit of the visitor, its subnet or the site is
+                reached; what is named later is then not counted.
         """
-        await self._hit(act, "address", caller.owner)
-        await self._hit(act, "subnet", caller.subnet)
-
-    async def site_may(self, act: Act, site: str) -> None:
-        """Count an act on a site; raises as `caller_may`."""
-        await self._hit(act, "site", site)
+        await self._admit(self._acts(act, caller, site), [])
 
     @asynccontextmanager
-    async def unsolved(self, caller: Caller) -> AsyncIterator[None]:
-        """Counts a challenge as unsolved; `solved` takes it back, and so does an error in the block.
+    async def issuing(self, caller: Caller, *, site: str = "") -> AsyncIterator[None]:
+        """Counts that a challenge is issued, as `may`, and in the same step that it is unsolved.
+
+        `solved` takes the second back, and so does an error in the block.
 
         Raises:
-            GoodnoiseError: EXHAUSTED with `RETRY_AFTER`, too many were not solved.
+            GoodnoiseError: as `may`; EXHAUSTED with `RETRY_AFTER` also when too many were not solved.
         """
-        counted: list[tuple[str, int]] = []
+        tallies = self._tallies(caller)
+        await self._admit(self._acts(Act.ISSUE, caller, site), tallies)
         try:
-            for scope, key, item in self._unsolved_keys(caller):
-                counted.append((key, item.get_expiry()))
-                await self._count_unsolved(scope, key, item)
             yield
         except BaseException:
-            for key, expiry in counted:
-                await self._take_back(key, expiry)
+            await self._release(tallies)
             raise
 
     async def solved(self, caller: Caller) -> None:
         """A challenge that was issued to this visitor was answered rightly."""
-        for _, key, item in self._unsolved_keys(caller):
-            await self._take_back(key, item.get_expiry())
+        await self._release(self._tallies(caller))
 
     async def plays(self, challenge: str, *, seconds: float) -> int:
         """How often a challenge was played, with this time; counted for so many seconds."""
         key = f"plays/{self._keys.name('plays', challenge)}"
         async with _reached():
-            return await self._storage.incr(key, math.ceil(seconds))
+            return await self._counts.incr(key, math.ceil(seconds))
 
     async def close(self) -> None:
         """Let go of connections."""
-        if isinstance(self._storage, RedisCounts):
-            await self._storage.close()
+        if isinstance(self._counts, RedisCounts):
+            await self._counts.close()
 
-    async def _hit(self, act: Act, scope: str, name: str) -> None:
-        item = self._rates[act].get(scope)
-        if item is None or not name:
-            return
+    def _name(self, kind: str, network: str, stated_by: str) -> str:
+        return self._keys.name(kind, network, *([stated_by] if stated_by else []))
+
+    async def _admit(self, acts: list[_Counter], tallies: list[_Counter]) -> None:
         async with _reached():
-            allowed = await self._window.hit(item, act, scope, name)
-            if allowed:
+            refused = await self._counts.admit([each.bound for each in acts], [t.bound for t in tallies])
+            if not refused:
                 return
-            stats = await self._window.get_window_stats(item, act, scope, name)
-        raise _exhausted(f"calls ({act})", scope, stats.reset_time - time.time())
+            counter = [*acts, *tallies][refused - 1]
+            until = await self._until(counter)
+        raise _exhausted(counter.what, counter.scope, until - time.time())
 
-    async def _count_unsolved(self, scope: str, key: str, item: RateLimitItem) -> None:
+    async def _until(self, counter: _Counter) -> float:
+        if counter.names:
+            return (await self._window.get_window_stats(counter.item, *counter.names)).reset_time
+        return await self._counts.get_expiry(counter.bound.key)
+
+    async def _release(self, tallies: list[_Counter]) -> None:
         async with _reached():
-            count = await self._storage.incr(key, item.get_expiry())
-            if count <= item.amount:
-                return
-            wait = await self._storage.get_expiry(key) - time.time()
-        raise _exhausted("challenges that were not solved", scope, wait)
+            await self._counts.release([tally.bound.key for tally in tallies])
 
-    async def _take_back(self, key: str, expiry: int) -> None:
-        async with _reached():
-            if await self._storage.get(key) > 0:
-                await self._storage.incr(key, expiry, -1)
+    def _acts(self, act: Act, caller: Caller, site: str) -> list[_Counter]:
+        names = {"address": caller.owner, "subnet": caller.subnet, "site": site}
+        rates = self._rates[act]
+        return [
+            _Counter(f"calls ({act})", scope, rates[scope], (act, scope, name))
+            for scope, name in names.items()
+            if name and scope in rates
+        ]
 
-    def _unsolved_keys(self, caller: Caller) -> list[tuple[str, str, RateLimitItem]]:
+    def _tallies(self, caller: Caller) -> list[_Counter]:
         names = {"address": caller.owner, "subnet": caller.subnet}
         return [
-            (scope, f"unsolved/{scope}/{name}", self._unsolved[scope])
+            _Counter("challenges that were not solved", scope, self._unsolved[scope], tally=name)
             for scope, name in names.items()
             if name and scope in self._unsolved
         ]
@@ -177,8 +199,8 @@ def open_limits(
     Raises:
         GoodnoiseError: INVALID_INPUT, the address is none.
     """
-    storage = RedisCounts(url) if is_redis(url) else MemoryCounts(clock=clock)
-    return Limits(storage, settings or LimitSettings(), Keys(key))
+    counts = RedisCounts(url) if is_redis(url) else MemoryCounts(clock=clock)
+    return Limits(counts, settings or LimitSettings(), Keys(key))
 
 
 def _items(rates: Rates) -> Mapping[str, RateLimitItem]:
@@ -190,7 +212,7 @@ def _items(rates: Rates) -> Mapping[str, RateLimitItem]:
 async def _reached() -> AsyncIterator[None]:
     try:
         yield
-    except StorageError as error:
+    except (StorageError, RedisError, OSError) as error:
         message = "the limits' counters cannot be reached"
         raise GoodnoiseError(Code.UNAVAILABLE, message, {RETRY_AFTER: "1.000"}) from error
 

@@ -1,7 +1,7 @@
 """Counters in Redis for `limits`, for replicas on several machines.
 
-The ones of `limits` itself make a round trip for each hit, and a challenge costs five hits. These go out in
-batches with those of other calls; that this is faster was not shown (`tests/bench/load_captcha.py`).
+The ones of `limits` itself make a round trip for each hit, and a challenge costs five hits. Where Redis
+forces what it writes to the disk each trip waits for that, so all hits of a call are one step here (`admit`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from limits.aio.storage import SlidingWindowCounterSupport, Storage
 from redis.asyncio.client import Redis
 from redis.exceptions import RedisError
 
+from cloud_server.captcha.counting import Bound
 from cloud_server.captcha.state.redisbatch import RedisBatches, Word
 from cloud_server.captcha.state.redislink import PREFIX, connections
 
@@ -29,15 +30,58 @@ if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) 
 return count
 """
 
-# By Redis' own clock, which all replicas share. KEYS counter; ARGV seconds of a window
-_WINDOW = """
-local time, seconds = redis.call('TIME'), tonumber(ARGV[1])
+# By Redis' own clock, which all replicas share.
+_NOW = """
+local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+"""
+
+# KEYS windows, then tallies; ARGV how many are windows, then limit and seconds of each key. The number of the
+# one that refused, 0 for none. Tallies grow only when none of them refuses.
+_ADMIT = (
+    _NOW
+    + """
+local windows = tonumber(ARGV[1])
+for i, key in ipairs(KEYS) do
+  local limit, seconds = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
+  if i <= windows then
+    local number, left = math.floor(now / seconds), seconds - now % seconds
+    local this = key .. '/' .. number
+    local before = tonumber(redis.call('GET', key .. '/' .. (number - 1)) or '0')
+    local current = tonumber(redis.call('GET', this) or '0')
+    if math.floor(before * left / seconds + current) + 1 > limit then return i end
+    redis.call('INCR', this)
+    redis.call('PEXPIRE', this, seconds * 2000)
+  elseif tonumber(redis.call('GET', key) or '0') >= limit then
+    return i
+  end
+end
+for i = windows + 1, #KEYS do
+  redis.call('INCR', KEYS[i])
+  if redis.call('PTTL', KEYS[i]) < 0 then redis.call('PEXPIRE', KEYS[i], ARGV[2 * i + 1] * 1000) end
+end
+return 0
+"""
+)
+
+# KEYS tallies
+_RELEASE = """
+for _, key in ipairs(KEYS) do
+  if tonumber(redis.call('GET', key) or '0') > 0 then redis.call('DECR', key) end
+end
+"""
+
+# KEYS counter; ARGV seconds of a window
+_WINDOW = (
+    _NOW
+    + """
+local seconds = tonumber(ARGV[1])
 local number, left = math.floor(now / seconds), seconds - now % seconds
 local this = KEYS[1] .. '/' .. number
 local before = tonumber(redis.call('GET', KEYS[1] .. '/' .. (number - 1)) or '0')
 local current = tonumber(redis.call('GET', this) or '0')
 """
+)
 _LOOK = _WINDOW + "return {before, math.floor(left * 1000), current}"
 # ARGV seconds of a window, limit, amount
 _HIT = (
@@ -73,6 +117,21 @@ class RedisCounts(Storage, SlidingWindowCounterSupport):
     def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
         """What becomes the `StorageError` of `limits`."""
         return RedisError, OSError
+
+    async def admit(self, windows: Sequence[Bound], tallies: Sequence[Bound] = ()) -> int:
+        """As of `MemoryCounts`."""
+        bounds = [*windows, *tallies]
+        if not bounds:
+            return 0
+        keys = [_PREFIX + bound.key for bound in bounds]
+        args = [word for bound in bounds for word in (bound.limit, bound.seconds)]
+        return int(await self._batches.send(["EVAL", _ADMIT, len(keys), *keys, len(windows), *args]))
+
+    async def release(self, keys: Sequence[str]) -> None:
+        """As of `MemoryCounts`."""
+        if keys:
+            names = [_PREFIX + key for key in keys]
+            await self._batches.send(["EVAL", _RELEASE, len(names), *names])
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Add to a counter, which ends `expiry` seconds after it was made; the new count."""

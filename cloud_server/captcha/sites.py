@@ -67,7 +67,7 @@ class Sites:
         self._seconds = seconds
         self._clock = clock
         self._known: dict[str | bytes, tuple[float, Site]] = {}
-        self._loading: dict[str | bytes, asyncio.Future[Site | None]] = {}
+        self._loading: dict[str | bytes, asyncio.Task[Site | None]] = {}
 
     async def of_key(self, key: str) -> Site | None:
         """The site of a public key, unless it is disabled."""
@@ -88,18 +88,35 @@ class Sites:
 
     async def _find(self, key: T, load: Callable[[T], Awaitable[Site | None]]) -> Site | None:
         until, site = self._known.get(key, (0.0, None))
-        if self._clock() < until:
-            return site
-        # Of callers that come at once one asks, and the others wait with it.
+        left = until - self._clock()
+        if site is None or left <= 0:
+            # Of callers that come at once one asks, and the others wait with it.
+            return await asyncio.shield(self._load(key, load))
+        if left <= self._seconds / 2:
+            # Asked for again in good time, so that a site in use never waits for the store.
+            self._load(key, load)
+        return site
+
+    def _load(self, key: T, load: Callable[[T], Awaitable[Site | None]]) -> asyncio.Task[Site | None]:
         loading = self._loading.get(key)
         if loading is None:
-            loading = asyncio.ensure_future(load(key))
+            loading = asyncio.create_task(self._loaded(key, load))
             self._loading[key] = loading
-            loading.add_done_callback(lambda _: self._loading.pop(key, None))
-        site = await asyncio.shield(loading)
-        if site is not None:
+            loading.add_done_callback(lambda task: self._ended(key, task))
+        return loading
+
+    async def _loaded(self, key: T, load: Callable[[T], Awaitable[Site | None]]) -> Site | None:
+        site = await load(key)
+        if site is None:
+            self._known.pop(key, None)
+        else:
             self._remember(key, site)
         return site
+
+    def _ended(self, key: str | bytes, task: asyncio.Task[Site | None]) -> None:
+        self._loading.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # told to who waits; of one that nobody waits for the next caller asks anew
 
     def _remember(self, key: str | bytes, site: Site) -> None:
         if len(self._known) >= _MOST_REMEMBERED:

@@ -37,10 +37,13 @@ class Visitor:
     Args:
         address: IP address, text; empty when unknown. It lives in limits only and is never logged.
         hostname: of the page that shows the widget, lower case, without port; empty when unknown.
+        stated_by: key of the site whose server says that this is the address, and asks for its visitor; empty
+            where the visitor asks.
     """
 
     address: str = ""
     hostname: str = ""
+    stated_by: str = ""
 
 
 @dataclass(frozen=True)

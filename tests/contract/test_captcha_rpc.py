@@ -401,6 +401,34 @@ def test_only_its_own_server_may_say_who_visits_a_site(start_captcha):
     client.issue(metadata=own)
 
 
+def test_a_site_may_say_who_visits_at_its_own_challenges_alone(start_captcha):
+    running = start_captcha()
+    client = Client(running)
+    running.fill("HEXAR")
+    challenge = client.issue().challenge_id
+    stranger = (("authorization", f"Bearer {running.add_site()[1]}"),)
+    stated = {"challenge_id": challenge, "visitor_address": "192.0.2.7"}
+    for method, words in (("GetImage", {}), ("Answer", {"answer": "HEXAR"})):
+        error = refused(client, method, **stated, **words, metadata=stranger)
+        assert error.code() is Code.PERMISSION_DENIED
+        assert "192.0.2.7" not in error.details()
+    assert client("GetImage", **stated, metadata=running.bearer).content
+    assert client("Answer", **stated, answer="HEXAR", metadata=running.bearer).right
+
+
+def test_no_site_uses_up_what_a_visitor_has_at_another(start_captcha):
+    limit = LimitSettings(issue=Rates("1/hour"), image=Rates(), answer=Rates(), unsolved=Rates("1/hour"))
+    running = start_captcha(limit=limit)
+    client = Client(running)
+    for _ in range(2):
+        site, secret = running.add_site()
+        stated = {"site_key": site.key, "visitor_address": "192.0.2.7"}
+        bearer = (("authorization", f"Bearer {secret}"),)
+        client("Issue", **stated, metadata=bearer)
+        error = refused(client, "Issue", **stated, metadata=bearer)
+        assert error.code() is Code.RESOURCE_EXHAUSTED
+
+
 def test_the_peer_is_limited_where_nobody_else_is_named(start_captcha):
     limit = LimitSettings(issue=Rates(), image=Rates("1/hour"), answer=Rates("1/hour"), unsolved=Rates())
     client = Client(start_captcha(limit=limit))
@@ -452,6 +480,9 @@ def test_test_keys_are_honoured_only_where_they_are_on(start_captcha, anywhere):
     issued = trial("Issue", site_key=site, metadata=secret, visitor_address="192.0.2.7")
     answered = trial("Answer", challenge_id=issued.challenge_id, answer="1")
     assert trial("Verify", token=answered.token, metadata=secret).success
+    other = trial("Issue", site_key="2x00000000000000000000AB", metadata=secret, visitor_address="192.0.2.7")
+    stated = {"challenge_id": other.challenge_id, "visitor_address": "192.0.2.7"}
+    assert not trial("Answer", **stated, answer="1", metadata=secret).right
     real = refused(trial.issue, metadata=secret, visitor_address="192.0.2.7")
     assert real.code() is Code.PERMISSION_DENIED
 

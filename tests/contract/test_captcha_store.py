@@ -14,9 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import pytest_asyncio
@@ -35,6 +36,7 @@ from shared.errors import Code, GoodnoiseError
 CHILD = Path(__file__).with_name("captcha_child.py")
 NOW = 1_800_000_000.0
 BACKENDS = ("sqlite", "redis")
+T = TypeVar("T")
 
 
 class RedisServer:
@@ -455,26 +457,55 @@ def everything(url: str) -> bytes:
 
 
 async def test_limits_hold_beside_either_store(store: Store, url: str) -> None:
-    rates = replace(LimitSettings.off(), issue=Rates(address="5/hour"), unsolved=Rates(address="3/hour"))
+    rates = replace(LimitSettings.off(), answer=Rates(address="5/hour"), unsolved=Rates(address="3/hour"))
     limits = open_limits(url, rates, key=bytes(32))
     caller = limits.caller("192.0.2.7")
-    hits = [limits.caller_may(Act.ISSUE, caller) for _ in range(50)]
+    hits = [limits.may(Act.ANSWER, caller) for _ in range(50)]
     assert (await asyncio.gather(*hits, return_exceptions=True)).count(None) == 5
     for _ in range(3):
-        async with limits.unsolved(caller):
+        async with limits.issuing(caller):
             pass
     for _ in range(2):
         with pytest.raises(GoodnoiseError) as caught:
-            async with limits.unsolved(caller):
+            async with limits.issuing(caller):
                 pytest.fail("it was allowed")
         assert 3000 < float(caught.value.details["retry_after_seconds"]) <= 3600
     for _ in range(9):
         await limits.solved(caller)
-    async with limits.unsolved(caller):
+    async with limits.issuing(caller):
         pass
     assert [await limits.plays("c", seconds=60) for _ in range(2)] == [1, 2]
     assert b"192.0.2" not in everything(url)
     await limits.close()
+
+
+async def test_a_call_waits_few_times_for_redis(shared_redis: RedisServer) -> None:
+    """Each time is a write to its disk where Redis forces them, so they are what a call costs."""
+    shared_redis.flush()
+    store = open_store(shared_redis.url)
+    key = bytes(32)
+    limits = open_limits(shared_redis.url, LimitSettings(issue=Rates("9/hour", "9/hour", "9/hour")), key=key)
+    desk = CaptchaDesk(store, limits, CaptchaSettings(key=key))
+    site, secret = await SiteBook(store).create()
+    await Stock(store, key=key, style="1").put([Prepared(b"png", "ACDEF")] * 2)
+    visitor = Visitor("192.0.2.7")
+    issued = await desk.issue(site.key, Kind.IMAGE, visitor)
+
+    async def steps(call: Awaitable[T]) -> tuple[int, T]:
+        with contextlib.closing(redis.Redis.from_url(shared_redis.url)) as client:
+            client.config_resetstat()
+            said = await call
+            return client.info("commandstats")["cmdstat_eval"]["calls"], said
+
+    assert (await steps(desk.issue(site.key, Kind.IMAGE, visitor)))[0] == 2  # limits; image and challenge
+    assert (await steps(desk.image(issued.id, visitor)))[0] == 3  # two of them at once
+    found, answered = await steps(desk.answer(issued.id, "ACDEF", visitor))
+    assert found == 5  # two of them at once
+    await desk.verify(secret, "x")  # the secret is looked up once
+    found, verdict = await steps(desk.verify(secret, answered.token))
+    assert (found, verdict.success) == (1, True)
+    await limits.close()
+    await store.close()
 
 
 # SQLite alone
@@ -645,7 +676,7 @@ async def test_redis_that_is_away_is_unavailable_with_a_time_to_wait() -> None:
             store.report_get(),
             store.token_take(key("t"), now=NOW),
             store.pool_depth(),
-            limits.caller_may(Act.ISSUE, limits.caller("192.0.2.7")),
+            limits.may(Act.ISSUE, limits.caller("192.0.2.7")),
         )
         for step in steps:
             with pytest.raises(GoodnoiseError) as caught:

@@ -39,9 +39,7 @@ def limits(clock: Clock, **rates: Rates) -> Limits:
 async def allowed(found: Limits, address: str, tries: int, act: Act = Act.ISSUE) -> int:
     """How many of so many acts of an address were allowed."""
     caller = found.caller(address)
-    said = await asyncio.gather(
-        *(found.caller_may(act, caller) for _ in range(tries)), return_exceptions=True
-    )
+    said = await asyncio.gather(*(found.may(act, caller) for _ in range(tries)), return_exceptions=True)
     for error in said:
         if isinstance(error, GoodnoiseError):
             assert error.code is Code.EXHAUSTED
@@ -99,28 +97,38 @@ async def test_unknown_addresses_are_limited_together_as_one_subnet(clock: Clock
 
 async def test_a_site_is_limited_over_all_visitors(clock: Clock) -> None:
     found = limits(clock, issue=Rates(site="2/minute"))
-    for _ in range(2):
-        await found.site_may(Act.ISSUE, "a")
-    await found.site_may(Act.ISSUE, "b")
+    visitors = [found.caller(f"10.{number}.0.1") for number in range(3)]
+    for visitor in visitors[:2]:
+        await found.may(Act.ISSUE, visitor, site="a")
+    await found.may(Act.ISSUE, visitors[2], site="b")
     with pytest.raises(GoodnoiseError, match="one site"):
-        await found.site_may(Act.ISSUE, "a")
+        await found.may(Act.ISSUE, visitors[2], site="a")
+
+
+async def test_what_a_site_states_counts_at_that_site_alone(clock: Clock) -> None:
+    found = limits(clock, issue=Rates(address="1/minute", subnet="1/minute"))
+    for stated_by in ("", "a", "b"):
+        caller = found.caller("192.0.2.1", stated_by=stated_by)
+        await found.may(Act.ISSUE, caller)
+        with pytest.raises(GoodnoiseError, match="one address"):
+            await found.may(Act.ISSUE, caller)
 
 
 async def test_what_is_not_solved_counts_and_what_is_solved_does_not(clock: Clock) -> None:
     found = limits(clock, unsolved=Rates(address="3/hour"))
     caller = found.caller("192.0.2.1")
     for _ in range(3):
-        async with found.unsolved(caller):
+        async with found.issuing(caller):
             pass
     with pytest.raises(GoodnoiseError, match="not solved") as caught:
-        async with found.unsolved(caller):
+        async with found.issuing(caller):
             pytest.fail("it was allowed")
     assert 3500 < float(caught.value.details["retry_after_seconds"]) <= 3600
     await found.solved(caller)
-    async with found.unsolved(caller):
+    async with found.issuing(caller):
         pass
     clock.now += 3600
-    async with found.unsolved(caller):
+    async with found.issuing(caller):
         pass
 
 
@@ -129,9 +137,9 @@ async def test_a_challenge_that_could_not_be_given_does_not_count(clock: Clock) 
     caller = found.caller("192.0.2.1")
     for _ in range(3):
         with pytest.raises(KeyError):
-            async with found.unsolved(caller):
+            async with found.issuing(caller):
                 raise KeyError
-    async with found.unsolved(caller):
+    async with found.issuing(caller):
         pass
 
 
@@ -140,10 +148,10 @@ async def test_solving_more_than_was_issued_gives_no_credit(clock: Clock) -> Non
     caller = found.caller("192.0.2.1")
     for _ in range(5):
         await found.solved(caller)
-    async with found.unsolved(caller):
+    async with found.issuing(caller):
         pass
     with pytest.raises(GoodnoiseError):
-        async with found.unsolved(caller):
+        async with found.issuing(caller):
             pass
 
 
@@ -158,7 +166,7 @@ async def test_plays_of_a_challenge_are_counted_for_its_life(clock: Clock) -> No
 async def test_hits_at_once_are_all_counted(clock: Clock) -> None:
     found = limits(clock, issue=Rates(address="50/minute"))
     caller = found.caller("192.0.2.1")
-    hits = (found.caller_may(Act.ISSUE, caller) for _ in range(200))
+    hits = (found.may(Act.ISSUE, caller) for _ in range(200))
     said = await asyncio.gather(*hits, return_exceptions=True)
     assert said.count(None) == 50
 
@@ -166,7 +174,7 @@ async def test_hits_at_once_are_all_counted(clock: Clock) -> None:
 async def test_counters_hold_no_address(clock: Clock) -> None:
     counts = MemoryCounts(clock=clock)
     found = Limits(counts, LimitSettings(), KEYS)
-    await found.caller_may(Act.ISSUE, found.caller("192.0.2.77"))
+    await found.may(Act.ISSUE, found.caller("192.0.2.77"))
     assert len(counts) == 2
     assert not any("192.0" in key for key in counts.held())
 

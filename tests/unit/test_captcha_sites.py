@@ -99,6 +99,24 @@ async def test_a_site_is_remembered_for_a_moment_only(book: SiteBook, store: Sto
     assert await found.of_key(site.key) is None
 
 
+async def test_a_site_in_use_is_asked_for_again_before_it_is_forgotten(book: SiteBook, store: Store) -> None:
+    now = [0.0]
+    found = Sites(store, seconds=2, clock=lambda: now[0])
+    site, _ = await book.create("old")
+    await found.of_key(site.key)
+    new = await book.change(site.key, name="new")
+    now[0] = 1.5
+    assert await found.of_key(site.key) == site  # at once, while it is asked for
+    while asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.sleep(0)
+    now[0] = 2.5  # later than the first look lasts
+    await book.remove(site.key)
+    assert await found.of_key(site.key) == new
+    while asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.sleep(0)
+    assert await found.of_key(site.key) is None
+
+
 async def test_callers_at_once_share_one_look_and_a_site_made_since_is_found(
     book: SiteBook, store: Store
 ) -> None:

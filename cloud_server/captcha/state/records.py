@@ -129,10 +129,13 @@ class Site:
     work_allowed: bool = True
 
 
+_WRITTEN = tuple(field.name for field in dataclasses.fields(Challenge) if field.name not in ("key", "answer"))
+
+
 def challenge_to_json(challenge: Challenge) -> bytes:
     """All of a challenge but its key and its answer, which stores keep beside it."""
-    fields = dataclasses.asdict(challenge)
-    del fields["key"], fields["answer"]
+    # Not `asdict`, whose deep copies cost a tenth of an issue.
+    fields = {name: getattr(challenge, name) for name in _WRITTEN}
     return json.dumps(fields, separators=(",", ":")).encode()
 
 

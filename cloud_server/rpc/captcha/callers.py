@@ -16,7 +16,7 @@ from typing import Any
 import grpc.aio
 
 from cloud_server.captcha.sites import Sites
-from cloud_server.captcha.trials import trial_site, trial_verdict
+from cloud_server.captcha.trials import PASSES, trial_site, trial_verdict
 from cloud_server.captcha.types import Visitor
 from shared.errors import Code, GoodnoiseError
 from shared.wire import captcha as limits
@@ -51,7 +51,8 @@ class Visitors:
             context: of the call.
             stated: the request's `visitor_address`.
             hostname: of the page.
-            site_key: the site whose secret is wanted; None for any.
+            site_key: the site whose secret is wanted; None where the service finds it by the challenge, and
+                compares it with the visitor's `stated_by`.
 
         Raises:
             GoodnoiseError: INVALID_INPUT for what is no address, UNAUTHENTICATED for a secret of nobody,
@@ -59,24 +60,28 @@ class Visitors:
         """
         given = limits.address("visitor_address", stated)
         secret = bearer(context)
-        trusted = await self._trusts(secret, site_key) if secret else False
+        own = await self._site_of(secret) if secret else ""
         if not given:
             return Visitor(peer_address(context.peer()), hostname)
-        if not trusted:
+        if not own or not self._is_of(own, site_key):
             raise GoodnoiseError(
                 Code.PERMISSION,
                 f"only a site's server may fill visitor_address: {_ADVICE}, or leave it empty",
                 {"field": "visitor_address"},
             )
-        return Visitor(given, hostname)
+        return Visitor(given, hostname, stated_by=own)
 
-    async def _trusts(self, secret: str, site_key: str | None) -> bool:
+    async def _site_of(self, secret: str) -> str:
+        """The site of a secret; of the test secrets, which are of no one site, a test site."""
         if self._test_keys and trial_verdict(secret, datetime.now(UTC)) is not None:
-            return site_key is None or trial_site(site_key) is not None
+            return PASSES
         site = await self._sites.of_secret(secret)
         if site is None:
             raise GoodnoiseError(Code.UNAUTHENTICATED, f"the call's secret is none of a site; {_ADVICE}")
-        return site_key in (None, site.key)
+        return site.key
+
+    def _is_of(self, own: str, site_key: str | None) -> bool:
+        return site_key in (None, own) or (own == PASSES and trial_site(site_key or "") is not None)
 
 
 class RequireBearer(WrapCalls):
