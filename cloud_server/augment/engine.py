@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -169,7 +169,8 @@ class Engine:
         if made is not None and (made.accepted or self.recipe.fallback == "keep"):
             return self._sample(made, self._kind(made), source)
         if self.recipe.fallback == "duplicate" and draw.spare >= 0:
-            return self._sample(self._duplicate(draw, made, source), Kind.DUPLICATE, source)
+            sample = self._sample(self._duplicate(draw, made, source), Kind.DUPLICATE, source)
+            return sample if made is None else replace(sample, replaced=made.confidence)
         return None
 
     def _kind(self, made: _Made) -> Kind:

@@ -153,20 +153,21 @@ def _cells(summary: Summary) -> Table:
 
 
 def _confidence(summary: Summary) -> Table:
+    both = zip(summary.confidence, summary.replaced, strict=True)
     rows = [
-        (f"{i / BINS:.2f} to {(i + 1) / BINS:.2f}", str(count))
-        for i, count in enumerate(summary.confidence)
-        if count
+        (f"{i / BINS:.2f} to {(i + 1) / BINS:.2f}", str(made), str(replaced))
+        for i, (made, replaced) in enumerate(both)
+        if made or replaced
     ]
-    return ("confidence in the target", "samples"), rows
+    return ("confidence in the target", "samples", "attempts that duplicates stand in for"), rows
 
 
 def _parts(summary: Summary) -> Iterator[tuple[str, str, Table]]:
     yield "Classes before and after", _bars(summary), _counts(summary)
     if summary.cells:
         yield "Groups inside the classes", "", _cells(summary)
-    if any(summary.confidence):
-        yield "Confidence of the surrogate", _histogram(summary.confidence), _confidence(summary)
+    if any(summary.confidence) or any(summary.replaced):
+        yield "Confidence of the surrogate", _histogram(summary), _confidence(summary)
 
 
 _LIMITS = (
@@ -248,9 +249,17 @@ def _bars(summary: Summary) -> str:
     return f'<div class=bars aria-hidden="true">\n{"".join(lines)}<p>{legend}</p></div>\n'
 
 
-def _histogram(counts: Sequence[int]) -> str:
-    most = max([*counts, 1])
-    bars = "".join(f'<i style="height:{100 * count / most:.1f}%"></i>' for count in counts)
+def _histogram(summary: Summary) -> str:
+    """A column a bin: samples, and on top of them attempts that duplicates stand in for."""
+    both = list(zip(summary.confidence, summary.replaced, strict=True))
+    most = max(1, *(made + replaced for made, replaced in both))
+    parts = [(100 * made / most, 100 * replaced / most) for made, replaced in both]
+    colour = _COLOURS[Kind.DUPLICATE]
+    bars = "".join(
+        f'<span><i style="height:{replaced:.1f}%;background:{colour}"></i>'
+        f'<i style="height:{made:.1f}%"></i></span>'
+        for made, replaced in parts
+    )
     axis = "<p class=axis><span>0</span><span>1</span></p>"
     return f'<div class=histogram aria-hidden="true">{bars}</div>{axis}\n'
 
@@ -271,7 +280,8 @@ th:first-child, td:first-child { text-align: left }
 .bars p i { display: inline-block; width: .8rem; height: .8rem; margin: 0 .3rem 0 .8rem }
 .histogram { display: flex; align-items: flex-end; gap: 2px; height: 8rem; max-width: 40rem }
 .histogram { border-bottom: 1px solid #1c1e21 }
-.histogram i { flex: 1; background: #2563a8 }
+.histogram span { flex: 1; height: 100%; display: flex; flex-direction: column; justify-content: flex-end }
+.histogram i { background: #2563a8 }
 .axis { display: flex; justify-content: space-between; max-width: 40rem; margin: 0 0 .5rem }
 .figures { display: flex; flex-wrap: wrap; gap: 1rem }
 figure { margin: 0; max-width: 100% }

@@ -72,6 +72,7 @@ class Record:
         tries: parents that were tried.
         confidence: of samples that were attacked, in bins over [0,1].
         examples: for the report.
+        replaced: as `confidence`, of attempts that a duplicate stands in for.
     """
 
     number: int
@@ -83,6 +84,7 @@ class Record:
     tries: int
     confidence: Sequence[int]
     examples: Sequence[Example] = ()
+    replaced: Sequence[int] = (0,) * BINS
 
     @property
     def made(self) -> int:
@@ -110,6 +112,7 @@ class Summary:
         kinds: samples of each kind, by class.
         cells: before and after by `class/group`, for recipes against bias.
         confidence: of attacked samples, in bins over [0,1].
+        replaced: the same of attempts that duplicates stand in for.
     """
 
     recipe: str
@@ -127,6 +130,7 @@ class Summary:
     kinds: Mapping[str, Mapping[str, int]]
     cells: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     confidence: Sequence[int] = (0,) * BINS
+    replaced: Sequence[int] = (0,) * BINS
 
     def of_kind(self, kind: Kind) -> int:
         """Samples of a kind over all classes."""
@@ -158,7 +162,7 @@ def record_of(
     """
     kinds: dict[str, dict[str, int]] = {}
     cells: dict[str, int] = {}
-    confidence = [0] * BINS
+    confidence, replaced = [0] * BINS, [0] * BINS
     for sample in samples:
         row = sample.provenance
         counts = kinds.setdefault(row.target_label, {})
@@ -167,10 +171,18 @@ def record_of(
             cell = f"{row.target_label}/{row.target}"
             cells[cell] = cells.get(cell, 0) + 1
         if row.kind in (Kind.ADVERSARIAL, Kind.UNACCEPTED):
-            confidence[min(int(row.confidence * BINS), BINS - 1)] += 1
+            confidence[_bin(row.confidence)] += 1
+        if sample.replaced is not None:
+            replaced[_bin(sample.replaced)] += 1
     accepted = sum(sample.provenance.accepted for sample in samples)
     tries = sum(sample.provenance.tries for sample in samples)
-    return Record(number, name, len(draws), kinds, cells, accepted, tries, tuple(confidence), tuple(examples))
+    bins = tuple(confidence)
+    shown, missed = tuple(examples), tuple(replaced)
+    return Record(number, name, len(draws), kinds, cells, accepted, tries, bins, shown, missed)
+
+
+def _bin(confidence: float) -> int:
+    return min(int(confidence * BINS), BINS - 1)
 
 
 def _text(picture: Picture) -> str:
@@ -229,11 +241,12 @@ def summarise(
     before = _counts(source)
     kinds: dict[str, dict[str, int]] = {name: {} for name in source.classes}
     fresh: dict[str, int] = {}
-    confidence = [0] * BINS
+    confidence, replaced = [0] * BINS, [0] * BINS
     asked = accepted = tries = 0
     for record in records:
         asked, accepted, tries = asked + record.asked, accepted + record.accepted, tries + record.tries
         confidence = [a + b for a, b in zip(confidence, record.confidence, strict=True)]
+        replaced = [a + b for a, b in zip(replaced, record.replaced, strict=True)]
         for label, counts in record.kinds.items():
             _add(kinds[label], counts)
         _add(fresh, record.cells)
@@ -254,6 +267,7 @@ def summarise(
         kinds,
         _cells(source, fresh) if recipe.bias else {},
         tuple(confidence),
+        tuple(replaced),
     )
 
 

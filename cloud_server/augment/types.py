@@ -168,6 +168,7 @@ class Sample:
         data: the encoded file.
         picture: what is decoded from it, H W C.
         provenance: its row.
+        replaced: for a duplicate, the surrogate's confidence, in [0,1], in the attempt that it stands in for.
     """
 
     draw: Draw
@@ -175,3 +176,4 @@ class Sample:
     data: bytes
     picture: Picture
     provenance: Provenance
+    replaced: float | None = None

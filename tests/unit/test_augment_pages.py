@@ -91,6 +91,16 @@ def test_both_pages_say_what_was_made_and_what_was_not_accepted(summary, example
     assert "NOT accepted, confidence 0.25" in pages.markdown
 
 
+def test_attempts_that_duplicates_stand_in_for_are_in_the_histogram(summary, examples):
+    replaced = [0] * BINS
+    replaced[5], replaced[7] = 3, 4
+    pages = pages_of(replace(summary, replaced=tuple(replaced)), examples)
+    assert "| 0.25 to 0.30 | 2 | 3 |" in pages.markdown
+    assert "| 0.35 to 0.40 | 0 | 4 |" in pages.markdown
+    assert "| 0.90 to 0.95 | 6 | 0 |" in pages.markdown
+    assert "height:50.0%;background:#c79a2b" in pages.html
+
+
 @pytest.mark.parametrize(
     ("fallback", "kinds", "made", "said"),
     [
