@@ -30,7 +30,7 @@ __all__ = ["fingerprint", "job_errors", "prepare"]
 def prepare(
     job: Job, source: Source, *, work: Path, on_progress: OnProgress, check: Callable[[], None]
 ) -> Parts:
-    """Make what is missing of a run's parts. What was made before is taken as it is.
+    """Make what is missing of a run's parts. What was made before, of the same images, is taken as it is.
 
     Args:
         job: settings.
@@ -83,6 +83,18 @@ def fingerprint(source: Source) -> str:
     return digest.hexdigest()
 
 
+def _contents(source: Source, check: Callable[[], None]) -> str:
+    """SHA-256 over the fingerprint and every image as stored: what is learnt from one that changed is not it.
+
+    All images are read once, and not decoded: far less than a training reads.
+    """
+    digest = hashlib.sha256(fingerprint(source).encode())
+    for index in range(len(source)):
+        check()
+        digest.update(source.digest(index).encode())
+    return digest.hexdigest()
+
+
 def _shape(job: Job, source: Source) -> Shape:
     height, width, channels = source.read(0).shape
     if isinstance(job.resize, tuple):
@@ -104,7 +116,8 @@ def _surrogate_file(
 ) -> Path:
     if isinstance(job.surrogate, Path):
         return job.surrogate
-    wanted = (asdict(job.surrogate), job.seed, job.recipe.bias, shape, job.resize, fingerprint(source))
+    learnt = _contents(source, check)
+    wanted = (asdict(job.surrogate), job.seed, job.recipe.bias, shape, job.resize, learnt)
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
     path = work / f"surrogate-{key}.npz"
     if not path.exists():
@@ -154,7 +167,8 @@ def _universal_file(
 ) -> Path | None:
     if not job.recipe.universal or job.recipe.attack is None:
         return None
-    wanted = (job.recipe.digest, surrogate.sha256, job.seed, job.batch, job.resize, fingerprint(source))
+    learnt = _contents(source, check)
+    wanted = (job.recipe.digest, surrogate.sha256, job.seed, job.batch, job.resize, learnt)
     key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
     path = work / f"universal-{key}.npy"
     if not path.exists():

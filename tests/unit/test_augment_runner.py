@@ -63,6 +63,8 @@ def test_a_run_counts_what_it_made(recipe_file, short_class, tmp_path):
     assert kinds["duplicate"] == 48 - summary.accepted > 0
     assert sum(summary.confidence) == summary.accepted
     assert sum(summary.confidence[:18]) == 0
+    # What fell back had been tried, and is not passed over in the histogram.
+    assert sum(summary.replaced) == kinds["duplicate"]
     assert seen[-1] == Progress(Stage.SAMPLES, 48, 48, 48, summary.accepted)
     assert [step.done for step in seen] == list(range(0, 49, 4))
 
@@ -134,6 +136,21 @@ def test_only_the_shard_of_a_changed_image_is_made_again(recipe_file, short_clas
     made(job, dataset, tmp_path)
     after = [read_record(path) for path in paths]
     assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
+
+
+def test_a_surrogate_is_trained_again_when_images_changed(short_class, tmp_path, tree):
+    dataset = tmp_path / "data"
+    shutil.copytree(short_class, dataset)
+    job = parse_job(f"recipe: m2m\n{TRAINED.replace('220', '6')}")
+    before = made(job, dataset, tmp_path / "run")
+    again = made(job, dataset, tmp_path / "run")
+    assert again == before
+    for image in (dataset / "cat").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(image))).save(image)
+    after = made(job, dataset, tmp_path / "run")
+    assert after.surrogate_sha256 != before.surrogate_sha256
+    assert after == made(job, dataset, tmp_path / "fresh")
+    assert tree(tmp_path / "run" / "out") == tree(tmp_path / "fresh" / "out")
 
 
 def test_a_lost_output_is_made_again(recipe_file, short_class, tmp_path, tree):

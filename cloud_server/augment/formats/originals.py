@@ -97,8 +97,8 @@ def originals(source: Source) -> Iterator[Original]:
 
 
 def copy(data: bytes, path: Path) -> None:
-    """An original's bytes, where they are not there yet."""
-    if not path.is_file() or path.stat().st_size != len(data):
+    """An original's bytes, where they are not there yet: an image that changed may have kept its size."""
+    if not path.is_file() or path.stat().st_size != len(data) or path.read_bytes() != data:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
 
