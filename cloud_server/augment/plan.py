@@ -36,8 +36,8 @@ def plan(
         labels: N, indices of `classes`.
         classes: their names.
         recipe: `targets` decides what is made: for 'rare' what the strategy asks for; for 'random' and 'next'
-            every image once, whatever the strategy. With `bias` every class gets its groups evened out: the
-            strategy is applied to the groups of each class by themselves, and `target` is a group.
+            every image once, whatever the strategy. With `bias` targets are groups and labels are kept: for
+            'rare' every class gets its groups evened out, by the strategy applied to each class by itself.
         strategy: imbalanced-learn's `sampling_strategy`. A float is the least share of the largest class that
             every class is brought to, which for two classes is imbalanced-learn's ratio. A mapping gives the
             counts after the resampling, by name or by index. A callable gets the names of the labels (N).
@@ -48,10 +48,10 @@ def plan(
         ValueError: for a strategy that asks for fewer images than there are or for unknown classes, for a
             recipe against bias without groups, and where no image could be a parent.
     """
-    if recipe.targets != "rare":
-        return _every_image(labels, len(classes), recipe, seed)
     if recipe.bias:
-        return _against_bias(labels, groups, len(classes), recipe, strategy, seed)
+        return _against_bias(labels, _given(groups, recipe), len(classes), recipe, strategy, seed)
+    if recipe.targets != "rare":
+        return tuple(Draw(i, t, t, (i,)) for i, t in enumerate(_others(labels, len(classes), recipe, seed)))
     extra = wanted(labels, classes, strategy)
     return plan_counts(labels, extra, classes=len(classes), recipe=recipe, seed=seed)
 
@@ -175,22 +175,30 @@ def _cycle(pool: Counts, rng: np.random.Generator) -> Iterator[int]:
         yield from (int(i) for i in rng.permutation(pool))
 
 
-def _every_image(labels: Labels, classes: int, recipe: Recipe, seed: int) -> tuple[Draw, ...]:
-    if classes < 2:
-        raise ValueError(f"recipe {recipe.name!r} needs two classes or more, got {classes}")
-    jump = np.ones(len(labels), dtype=np.int64)
+def _others(values: Labels, count: int, recipe: Recipe, seed: int) -> list[int]:
+    """For each of the values (N, of so many) another one."""
+    if count < 2:
+        what = "groups" if recipe.bias else "classes"
+        raise ValueError(f"recipe {recipe.name!r} needs two {what} or more, got {count}")
+    jump = np.ones(len(values), dtype=np.int64)
     if recipe.targets == "random":
-        jump = np.random.default_rng([seed & _WORD, 0]).integers(1, classes, len(labels))
-    targets = (labels + jump) % classes
-    return tuple(Draw(i, int(t), int(t), (i,)) for i, t in enumerate(targets))
+        jump = np.random.default_rng([seed & _WORD, 0]).integers(1, count, len(values))
+    return [int(other) for other in (values + jump) % count]
+
+
+def _given(groups: Labels | None, recipe: Recipe) -> Labels:
+    if groups is None:
+        raise ValueError(f"recipe {recipe.name!r} works against a bias: give the group of each image")
+    return groups
 
 
 def _against_bias(
-    labels: Labels, groups: Labels | None, classes: int, recipe: Recipe, strategy: Strategy, seed: int
+    labels: Labels, groups: Labels, classes: int, recipe: Recipe, strategy: Strategy, seed: int
 ) -> tuple[Draw, ...]:
-    if groups is None:
-        raise ValueError(f"recipe {recipe.name!r} works against a bias: give the group of each image")
     names = [str(g) for g in range(int(groups.max(initial=-1)) + 1)]
+    if recipe.targets != "rare":
+        targets = _others(groups, len(names), recipe, seed)
+        return tuple(Draw(i, int(labels[i]), target, (i,)) for i, target in enumerate(targets))
     draws: list[Draw] = []
     for label in range(classes):
         inside = np.flatnonzero(labels == label)

@@ -19,7 +19,7 @@ Loss = Literal["cross-entropy", "logit", "margin"]
 # What is made of a draw none of whose parents was accepted.
 Fallback = Literal["duplicate", "keep", "drop"]
 # 'rare': as many of each short class as the strategy asks for. 'random' and 'next': every image once, with
-# another class drawn at random, or the class after its own.
+# another class drawn at random, or the class after its own; for recipes against bias another group.
 Targets = Literal["rare", "random", "next"]
 # 'larger': any image of a class with more images than the target's. 'm2m': a larger class first, by M2m's
 # weights, then an image of it. 'own': the class's own images.

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from cloud_server.augment.recipe import Fallback, Loss, Parents, Recipe, Size, Targets
 from cloud_server.augment.types import Kind
 from shared.attack.attack import Attack
+from shared.attack.steps import Smoothing
 from shared.attack.table import ATTACKS
 
 __all__ = ["RECIPES", "Fallback", "Loss", "Parents", "Recipe", "Size", "Targets", "recipe"]
@@ -82,6 +83,17 @@ _ROWS = (
         "level at 8, all kept",
         replace(ATTACKS["i-fgsm"], step_size=0.125),
         Size("linf", 8.0),
+        bias=True,
+    ),
+    Recipe(
+        "aeda-both",
+        "Zhang and Sang, as above, changed",
+        "every image once toward another group, drawn at random: an attack from one side alone would tell "
+        "the class. 4 smoothed sign steps of 16 levels at 32, about what a tint changes; draw class, group "
+        "and kind alike when you train on it",
+        replace(ATTACKS["i-fgsm"], steps=4, step_size=0.5, smoothing=Smoothing(7)),
+        Size("linf", 32.0),
+        targets="random",
         bias=True,
     ),
     Recipe(

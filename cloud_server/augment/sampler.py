@@ -152,7 +152,7 @@ class AdversarialSampler(BaseOverSampler):  # type: ignore[misc]  # imblearn has
         row, seed = self._recipe(), self._seed()
         if row.targets != "rare":
             raise ValueError(
-                f"recipe {row.name!r} renames every image and balances nothing; use resample_source"
+                f"recipe {row.name!r} makes a sample of every image and balances nothing; use resample_source"
             )
         if self.image_shape is not None and len(self.image_shape) not in (2, 3):
             raise ValueError(f"image_shape must be (H, W) or (H, W, C), got {self.image_shape}")

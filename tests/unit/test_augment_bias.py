@@ -20,12 +20,7 @@ from cloud_server.augment.evaluate.bias.attributes import open_attributes  # noq
 from cloud_server.augment.evaluate.bias.crossing import coupled, flow  # noqa: E402
 from cloud_server.augment.evaluate.bias.metrics import METRICS, by_group, differences  # noqa: E402
 from cloud_server.augment.evaluate.bias.planted import coloured_digits, from_source, tinted  # noqa: E402
-from cloud_server.augment.evaluate.bias.report import (  # noqa: E402
-    bias_markdown,
-    bias_verdict,
-    summarise_bias,
-    write_bias_report,
-)
+from cloud_server.augment.evaluate.bias.report import bias_markdown, write_bias_report  # noqa: E402
 from cloud_server.augment.evaluate.bias.runner import (  # noqa: E402
     BiasPlan,
     BiasResults,
@@ -33,7 +28,8 @@ from cloud_server.augment.evaluate.bias.runner import (  # noqa: E402
     digits,
     run_bias,
 )
-from cloud_server.augment.evaluate.bias.unit import train_bias_arm  # noqa: E402
+from cloud_server.augment.evaluate.bias.summary import bias_verdict, summarise_bias  # noqa: E402
+from cloud_server.augment.evaluate.bias.unit import made_samples, train_bias_arm  # noqa: E402
 from cloud_server.augment.evaluate.bias.work import BiasWork  # noqa: E402
 from cloud_server.augment.evaluate.statistics import Interval, Verdict  # noqa: E402
 from models.vision.cifar import Labelled  # noqa: E402
@@ -140,6 +136,34 @@ def test_rows_of_a_large_group_cross_over_until_groups_are_even(work):
     assert 0 < change[moved].min() <= change[moved].max() <= 8
 
 
+@pytest.mark.parametrize("cell", range(4))
+def test_both_ways_rows_of_every_class_and_group_cross_over_alike(work, cell):
+    data = work.train
+    images = np.repeat(data.images[data.cells == cell][:1], 100, axis=0)
+    source = iter([Batch(images, np.full(100, cell))])
+    batch = next(coupled(work, BIAS_ARMS["aeda-both-coupled"].coupled, source))
+    moved = batch.labels != cell
+    assert np.array_equal(batch.labels // 2, np.full(100, cell // 2))
+    assert moved.mean() == pytest.approx(0.5, abs=0.15)
+    change = np.abs(batch.images.astype(int) - images).reshape(100, -1).max(axis=1)
+    assert np.array_equal(change > 0, moved)
+    assert change.max() <= 32
+
+
+def test_the_control_of_random_noise_is_as_large_as_the_attacks_beside_it(work):
+    def sizes(recipe):
+        images, cells = made_samples(work, recipe)
+        origins = {image.tobytes() for image in work.train.images}
+        assert np.bincount(cells, minlength=4).min() > 0
+        assert not any(image.tobytes() in origins for image in images)
+        change = images.astype(float) - work.train.images
+        return np.sqrt(np.square(change).reshape(len(images), -1).sum(axis=1)) / 255
+
+    noise = sizes(BIAS_ARMS["noise"].samples)
+    attacks = sizes(BIAS_ARMS["aeda-both"].samples)
+    assert noise.mean() == pytest.approx(attacks.mean(), rel=0.2)
+
+
 def answers(labels, groups, right, *, seed: int = 0):
     """Three seeds of answers that are right with a chance by class and group."""
     rng = np.random.default_rng(seed)
@@ -194,10 +218,17 @@ def test_the_report_names_the_best_control_and_says_whether_anything_was_gained(
     summary = summarise_bias(results)
     assert summary.best == "over-sampling"
     assert "Augmentation helped: aeda" in bias_markdown(results, summary)
-    path, page = write_bias_report(results, summary, note="drawn")
+    path, page, picture = write_bias_report(results, summary, note="drawn")
     content = json.loads(path.read_text())
     assert content["rows"][2]["difference"]["equalized_odds"]["high"] < 0
+    # No control is passed over, so that none can be picked.
+    beside = content["rows"][2]["beside"]
+    assert set(beside) == {"nothing", "over-sampling"}
+    assert beside["nothing"]["accuracy"]["low"] > beside["over-sampling"]["accuracy"]["high"] > 0
     assert "95 red, 5 green" in page.read_text()
+    assert "| aeda | nothing | +1" in page.read_text()
+    with Image.open(picture) as image:
+        assert image.width > 500
     with pytest.raises(ValueError, match="control"):
         summarise_bias(replace(results, plan=replace(plan, arms=chosen[2:])))
 

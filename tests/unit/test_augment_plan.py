@@ -112,6 +112,17 @@ def test_against_bias_groups_even_out_inside_each_class():
     assert [draw.number for draw in draws] == list(range(70))
 
 
+def test_both_ways_every_image_crosses_over_once_and_keeps_its_class():
+    labels, groups = np.repeat([0, 1], 20), np.arange(40) % 3
+    draws = plan(labels, classes=("cat", "dog"), recipe=RECIPES["aeda-both"], seed=5, groups=groups)
+    assert [draw.seeds for draw in draws] == [(i,) for i in range(40)]
+    assert [draw.label for draw in draws] == labels.tolist()
+    assert all(draw.target != group for draw, group in zip(draws, groups, strict=True))
+    assert {draw.target for draw in draws if groups[draw.number] == 0} == {1, 2}
+    with pytest.raises(ValueError, match="needs two groups or more"):
+        plan(labels, classes=("cat", "dog"), recipe=RECIPES["aeda-both"], seed=5, groups=labels * 0)
+
+
 def test_a_group_that_a_class_never_shows_is_made_without_spares():
     labels, groups = np.repeat([0, 1], 10), np.repeat([0, 1], [12, 8])
     draws = plan(labels, classes=("cat", "dog"), recipe=RECIPES["aeda"], strategy=0.5, seed=5, groups=groups)
@@ -125,6 +136,8 @@ def test_a_group_that_a_class_never_shows_is_made_without_spares():
 def test_against_bias_needs_groups_and_no_counts():
     with pytest.raises(ValueError, match="give the group of each image"):
         plan(LABELS, classes=CLASSES, recipe=RECIPES["aeda"], seed=1)
+    with pytest.raises(ValueError, match="give the group of each image"):
+        plan(LABELS, classes=CLASSES, recipe=RECIPES["aeda-both"], seed=1)
     with pytest.raises(ValueError, match="a word or a share"):
         plan(LABELS, classes=CLASSES, recipe=RECIPES["aeda"], seed=1, groups=LABELS % 2, strategy={"cat": 99})
 

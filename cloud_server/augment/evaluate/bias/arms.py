@@ -42,7 +42,7 @@ class BiasArm:
     coupled: Recipe | None = None
 
 
-_AEDA = RECIPES["aeda"]
+_AEDA, _BOTH = RECIPES["aeda"], RECIPES["aeda-both"]
 _ROWS = (
     BiasArm("nothing", "the biased data as they are"),
     BiasArm("re-weighting", "losses weighted by class and group", weighted=True),
@@ -50,9 +50,9 @@ _ROWS = (
     BiasArm("under-sampling", "as many of each class and group as of the smallest", draws="least"),
     BiasArm(
         "noise",
-        "over-sampling; half of the rows of a short group are its images under noise of L2 0.5",
+        "over-sampling; half of the rows under noise of L2 6.5, as large as aeda-both's attacks",
         draws="cells",
-        samples=RECIPES["noise"],
+        samples=RECIPES["noise"].with_(radius=6.5),
         mix=0.5,
     ),
     BiasArm("aeda", "AEDA offline: groups of each class evened out by attacks", control=False, samples=_AEDA),
@@ -66,6 +66,21 @@ _ROWS = (
         draws="cells",
         samples=_AEDA,
         mix=0.5,
+    ),
+    BiasArm(
+        "aeda-both",
+        "over-sampling; half of the rows were attacked toward the other group, from both sides",
+        control=False,
+        draws="cells",
+        samples=_BOTH,
+        mix=0.5,
+    ),
+    BiasArm(
+        "aeda-both-coupled",
+        "the same online, coupled with the classifier of groups",
+        control=False,
+        draws="cells",
+        coupled=_BOTH,
     ),
 )
 

@@ -103,8 +103,9 @@ def _makes(
 
 
 def _run(plan: BiasPlan, makes: Makes, note: str) -> None:
-    from cloud_server.augment.evaluate.bias.report import summarise_bias, write_bias_report
+    from cloud_server.augment.evaluate.bias.report import write_bias_report
     from cloud_server.augment.evaluate.bias.runner import run_bias
+    from cloud_server.augment.evaluate.bias.summary import summarise_bias
     from cloud_server.paper.progress import progress_bar
 
     with progress_bar("Trainings") as on_progress:

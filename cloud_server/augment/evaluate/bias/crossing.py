@@ -1,4 +1,4 @@
-"""AEDA online: rows cross over to the group that is short, against a classifier that learns of it."""
+"""AEDA online: rows cross over to other groups, against a classifier that learns of it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _RATE = 0.05
 
 
 def coupled(work: BiasWork, recipe: Recipe, batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Batches of cells in which rows of a large group crossed over, so that groups come out even.
+    """Batches of cells in which rows crossed over to other groups.
 
-    The classifier of groups learns from the same rows with the groups that they came from: what crosses
+    For 'rare' targets rows of a large group do, so that groups come out even; otherwise half of all rows. The
+    classifier of groups learns from the same rows with the groups that they came from: what crosses
     over today has to do more tomorrow.
     """
     data, groups = work.train, len(work.train.group_names)
@@ -34,7 +35,7 @@ def coupled(work: BiasWork, recipe: Recipe, batches: Iterator[Batch]) -> Iterato
     optimiser = torch.optim.SGD(network.parameters(), lr=_RATE, momentum=0.9)
     surrogate = Surrogate(network, data.group_names, work.shape)
     engine = Engine(recipe, surrogate, codec=Unencoded(work.shape), seed=work.seed, batch=32)
-    rng, chances = np.random.default_rng([work.seed, 53]), flow(data)
+    rng, chances = np.random.default_rng([work.seed, 53]), _chances(data, recipe)
     for number, batch in enumerate(batches):
         was = batch.labels % groups
         wanted = np.array([rng.choice(groups, p=chances[cell]) for cell in batch.labels])
@@ -44,6 +45,14 @@ def coupled(work: BiasWork, recipe: Recipe, batches: Iterator[Batch]) -> Iterato
             images[rows] = engine.perturb(batch.images[rows], was[rows], wanted[rows], ids).images
         _learn(network, optimiser, images, was)
         yield Batch(images, batch.labels - was + wanted, batch.weights)
+
+
+def _chances(data: Grouped, recipe: Recipe) -> npt.NDArray[np.float64]:
+    if recipe.targets == "rare":
+        return flow(data)
+    groups = len(data.group_names)
+    leaving = (1.0 - np.eye(groups)) / max(groups - 1, 1)
+    return np.tile((np.eye(groups) + leaving) / 2.0, (len(data.classes), 1))
 
 
 def flow(data: Grouped) -> npt.NDArray[np.float64]:

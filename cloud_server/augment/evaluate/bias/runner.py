@@ -13,6 +13,7 @@ import numpy as np
 
 from cloud_server.augment.evaluate.bias.arms import BiasArm
 from cloud_server.augment.evaluate.bias.planted import Cells, Grouped, coloured_digits, tinted
+from cloud_server.augment.evaluate.bias.work import BiasWork
 from cloud_server.paper.journal import Journal
 from models.vision.cifar import Labelled
 from models.vision.training import Labels, Training
@@ -98,11 +99,11 @@ def run_bias(
     on_progress(done, total)
     for seed in plan.seeds:
         train, test = makes(seed)
-        digest = _digest(train, test)
+        digest, work = _digest(train, test), BiasWork(train, test, plan.network, plan.training, seed)
         for arm in plan.arms:
             key = _key(plan, arm, seed, digest)
             if key not in journal:
-                journal.add(key, _pack(_trained(plan, arm, seed, train, test)))
+                journal.add(key, _pack(_trained(work, arm)))
             predicted[arm.name].append(_unpack(journal[key]))
             done += 1
             on_progress(done, total)
@@ -115,13 +116,12 @@ def run_bias(
     )
 
 
-def _trained(plan: BiasPlan, arm: BiasArm, seed: int, train: Grouped, test: Grouped) -> Labels:
+def _trained(work: BiasWork, arm: BiasArm) -> Labels:
     from cloud_server.augment.evaluate.bias.unit import train_bias_arm
-    from cloud_server.augment.evaluate.bias.work import BiasWork
     from cloud_server.augment.surrogate import evaluating
 
     with evaluating():
-        return train_bias_arm(BiasWork(train, test, plan.network, plan.training, seed), arm)
+        return train_bias_arm(work, arm)
 
 
 def _key(plan: BiasPlan, arm: BiasArm, seed: int, digest: str) -> str:

@@ -20,7 +20,7 @@ from cloud_server.augment.surrogate import Surrogate, as_surrogate
 from cloud_server.augment.types import Draw
 from models.vision.training import Batch, Images, Labels, fit, predict
 
-__all__ = ["train_bias_arm"]
+__all__ = ["made_samples", "train_bias_arm"]
 
 _PART = 64
 
@@ -51,7 +51,7 @@ def _drawn(work: BiasWork, arm: BiasArm, data: Grouped) -> Iterator[Batch]:
     """Batches whose labels are cells."""
     pool = Pool.of(data.images, data.cells)
     if arm.samples is not None:
-        pool = pool.joined(*_made(work, arm.samples))
+        pool = pool.joined(*made_samples(work, arm.samples))
     weights = _cell_weights(data) if arm.weighted else None
     return pool_batches(
         lambda _: pool,
@@ -74,8 +74,8 @@ def _cell_weights(data: Grouped) -> npt.NDArray[np.float32]:
     return np.where(counts > 0, weights, 0.0).astype(np.float32)
 
 
-def _made(work: BiasWork, recipe: Recipe) -> tuple[Images, Labels]:
-    """Samples that even the groups of each class out, and their cells."""
+def made_samples(work: BiasWork, recipe: Recipe) -> tuple[Images, Labels]:
+    """Samples and their cells; a control makes one of each image."""
     data = work.train
     x = np.ascontiguousarray(data.images.transpose(0, 2, 3, 1))
     source = Rows(x, scale_of(x, None), data.labels, data.classes, data.groups, data.group_names)
@@ -94,17 +94,7 @@ def _made(work: BiasWork, recipe: Recipe) -> tuple[Images, Labels]:
 def _draws(data: Grouped, recipe: Recipe, seed: int) -> tuple[Draw, ...]:
     if recipe.bias:
         return plan(data.labels, classes=data.classes, recipe=recipe, seed=seed, groups=data.groups)
-    counts = np.bincount(data.cells, minlength=len(data.classes) * len(data.group_names))
-    counts = counts.reshape(len(data.classes), -1)
-    draws: list[Draw] = []
-    rng = np.random.default_rng([seed, 52])
-    for label, group in zip(
-        *np.nonzero((counts < counts.max(axis=1, keepdims=True)) & (counts > 0)), strict=True
-    ):
-        members = np.flatnonzero((data.labels == label) & (data.groups == group))
-        for seed_image in rng.choice(members, size=counts[label].max() - counts[label, group]):
-            draws.append(Draw(len(draws), int(label), int(label), (int(seed_image),)))
-    return tuple(draws)
+    return tuple(Draw(i, int(label), int(label), (i,)) for i, label in enumerate(data.labels))
 
 
 def _sample_groups(data: Grouped, recipe: Recipe, draws: list[Draw], parents: list[int]) -> Labels:
@@ -117,6 +107,12 @@ def _parts(draws: tuple[Draw, ...]) -> Iterator[tuple[Draw, ...]]:
 
 def _group_surrogate(work: BiasWork) -> Surrogate:
     """Tells groups apart; groups are drawn alike."""
+    if not work.known:
+        work.known.append(_trained_surrogate(work))
+    return work.known[0]
+
+
+def _trained_surrogate(work: BiasWork) -> Surrogate:
     data, network, seed = work.train, work.build_judge(), work.judge_seed
     pool = Pool.of(data.images, data.groups)
     batches = pool_batches(lambda _: pool, work.training.batch, seed=seed, balanced=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
 from cloud_server.augment.evaluate.bias.planted import Grouped
+from cloud_server.augment.surrogate import Surrogate
 from models.vision.networks import build_classifier
 from models.vision.training import Training
 
@@ -24,6 +25,7 @@ class BiasWork:
         network: of `models.vision.networks`.
         training: of every arm, and of the classifier of groups.
         seed: of everything.
+        known: the classifier of groups once one arm had it trained; no arm changes it.
     """
 
     train: Grouped
@@ -31,6 +33,7 @@ class BiasWork:
     network: str
     training: Training
     seed: int
+    known: list[Surrogate] = field(default_factory=list)
 
     @property
     def shape(self) -> tuple[int, int, int]:
