@@ -68,9 +68,10 @@ class _Standardise(nn.Module):
     """Each image less its mean over its deviation, so that contrast does not matter."""
 
     def forward(self, images: Tensor) -> Tensor:
-        mean = images.mean(dim=(1, 2, 3), keepdim=True)
-        deviation = images.std(dim=(1, 2, 3), keepdim=True)
-        return (images - mean) / (deviation + 0.02)
+        centred = images - images.mean(dim=(1, 2, 3), keepdim=True)
+        # As `std`, which takes four times as long.
+        variance = centred.square().sum(dim=(1, 2, 3), keepdim=True) / (images[0].numel() - 1)
+        return centred / (variance.sqrt() + 0.02)
 
 
 class Columns(nn.Module):

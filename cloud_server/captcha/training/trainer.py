@@ -1,10 +1,7 @@
-"""The one loop of updates, which can be interrupted at any of them."""
+"""Training one reader, and what it reads afterwards."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from zlib import crc32
 
@@ -14,105 +11,58 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from cloud_server.captcha.challenges.types import ALPHABET
-from cloud_server.captcha.report.checkpoints import read_checkpoint, write_checkpoint
 from cloud_server.captcha.training.plan import Plan
 from cloud_server.captcha.training.samples import STRIPES
 from cloud_server.captcha.training.sources import Batch, Source
+from cloud_server.captcha.training.updates import OnUpdate, Updates
 from models.text.networks import TextOutput, build
 from models.text.readers import Reader, decode, reading_loss, unpack_weights
 
-__all__ = ["OnUpdate", "Trainer", "begin", "learning_loss", "share_read"]
+__all__ = ["Trainer", "begin", "learning_loss", "share_read"]
 
-# Called after each update with how many there were, and the loss of the last.
-OnUpdate = Callable[[int, float], None]
-
-# Share of the updates over which the learning rate rises.
-_RISE = 0.1
 _READ_AT_ONCE = 100
 
 
 class Trainer:
-    """Trains one reader. An interrupted training ends in the same weights as one that was not.
+    """Trains one reader.
 
     Args:
         reader: its row.
         network: where it begins; trained in place.
         plan: how.
         steps: updates in all.
-        path: of the checkpoint, which is read first where it is of the same training.
+        path: of the checkpoint.
         key: what the training depends on beside its plan.
     """
 
     def __init__(
         self, reader: Reader, network: nn.Module, plan: Plan, *, steps: int, path: Path, key: str
     ) -> None:
-        self.network = network
-        self._name, self._plan, self._steps, self._path = reader.name, plan, steps, path
-        self._key = sha256(f"{key} {reader!r} {plan!r} {steps} {ALPHABET}".encode()).hexdigest()
-        self._optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=plan.decay)
-        self._done = 0
-        self._resume()
+        self.network, self._batch = network, plan.batch
+        self._updates = Updates(
+            network, plan, name=reader.name, steps=steps, path=path, key=f"{key} {reader!r}"
+        )
 
     @property
     def done(self) -> int:
         """Updates so far, those before an interruption included."""
-        return self._done
+        return self._updates.done
 
     def train(self, source: Source, on_update: OnUpdate) -> nn.Module:
-        """The updates that are left.
+        """The updates that are left, of batches of a source; see `Updates.run`."""
 
-        Args:
-            source: of batches.
-            on_update: told of each; may raise to interrupt.
+        def learn(rng: np.random.Generator) -> float:
+            batch = source.batch(self.network, self._batch, rng)
+            self.network.train()
+            loss = learning_loss(self.network(batch.images), batch).mean()
+            loss.backward()  # type: ignore[no-untyped-call]
+            return float(loss.detach())
 
-        Returns:
-            The network, in evaluation mode.
-        """
-        while self._done < self._steps:
-            loss = self._update(source)
-            self._done += 1
-            if self._done % self._plan.keep_every == 0 or self._done == self._steps:
-                self._keep()
-            on_update(self._done, loss)
-        return self.network.eval()
+        return self._updates.run(learn, on_update)
 
     def forget(self) -> None:
         """Remove the checkpoint."""
-        self._path.unlink(missing_ok=True)
-
-    def _update(self, source: Source) -> float:
-        # Each update draws from a generator of its own, so that nothing random crosses an interruption.
-        rng = np.random.default_rng([self._plan.seed, crc32(self._name.encode()), self._done])
-        batch = source.batch(self.network, self._plan.batch, rng)
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._rate()
-        self.network.train()
-        loss = learning_loss(self.network(batch.images), batch).mean()
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 2.0)
-        self._optimiser.step()
-        return float(loss.detach())
-
-    def _rate(self) -> float:
-        cosine = (1 + math.cos(math.pi * self._done / self._steps)) / 2
-        return self._plan.rate * min(1.0, (self._done + 1) / (_RISE * self._steps)) * cosine
-
-    def _resume(self) -> None:
-        found = read_checkpoint(self._path, self._key)
-        if found is None:
-            return
-        self.network.load_state_dict(found["network"])
-        self._optimiser.load_state_dict(found["optimiser"])
-        self._done = found["done"]
-
-    def _keep(self) -> None:
-        content = {
-            "network": self.network.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-            "done": self._done,
-        }
-        write_checkpoint(self._path, self._key, content)
+        self._updates.forget()
 
 
 def begin(reader: Reader, *, seed: int, weights: bytes | None = None) -> nn.Module:
