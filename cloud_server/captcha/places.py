@@ -8,11 +8,23 @@ from typing import Annotated
 import platformdirs
 import typer
 
-__all__ = ["KEY_FILE", "PREFIX", "STATE", "KeyFile", "StateUrl", "data_folder", "key_file", "state_url"]
+__all__ = [
+    "KEY_FILE",
+    "PREFIX",
+    "READERS",
+    "STATE",
+    "KeyFile",
+    "ReadersFolder",
+    "StateUrl",
+    "data_folder",
+    "key_file",
+    "state_url",
+]
 
 PREFIX = "GOODNOISE_CAPTCHA"
 STATE = f"{PREFIX}_STATE"
 KEY_FILE = f"{PREFIX}_KEY_FILE"
+READERS = f"{PREFIX}_READERS"
 
 StateUrl = Annotated[
     str | None,
@@ -30,6 +42,15 @@ KeyFile = Annotated[
         help="The server's key, mode 0600; made when there is none. Replicas have the same one.",
         envvar=KEY_FILE,
         show_default="in the user's data folder",
+    ),
+]
+ReadersFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--readers",
+        help="Folder of 'captcha train': the readers that images are made against.",
+        envvar=READERS,
+        show_default="the readers that come along",
     ),
 ]
 

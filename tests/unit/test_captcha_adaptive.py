@@ -27,7 +27,7 @@ TINY = Plan(
 class NoisyText:
     """Makes images with noise in place of an attack; the gate holds every fifth back."""
 
-    recipe = "noisy text"
+    recipe, version = "noisy text", "1"
 
     def __init__(self) -> None:
         self.calls = 0

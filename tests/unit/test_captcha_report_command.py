@@ -22,7 +22,18 @@ def _report(*arguments):
 
 def test_report_is_written_and_published_and_its_images_are_fresh(zoo, tmp_path):
     state = f"sqlite:{tmp_path / 'state.sqlite'}"
-    options = ("--images", 10, "--solvers", "whisperer", "--key-file", tmp_path / "key", "--state", state)
+    options = (
+        "--images",
+        10,
+        "--sounds",
+        0,
+        "--solvers",
+        "whisperer",
+        "--key-file",
+        tmp_path / "key",
+        "--state",
+        state,
+    )
     found = _report("--out", tmp_path / "a", *options, "--publish")
     assert found.exit_code == 0, found.output
     assert "the style counts" in found.output
@@ -56,3 +67,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, zoo):
     found = _report("--out", tmp_path / "file", "--key-file", tmp_path / "key", "--solvers", "tesseract")
     assert found.exit_code != 0
     assert "--out" in found.output
+
+
+def test_images_are_made_against_the_readers_that_are_named(tmp_path, zoo):
+    (tmp_path / "readers").mkdir()
+    given = ("--readers", tmp_path / "readers", "--key-file", tmp_path / "key", "--solvers", "tesseract")
+    found = _report("--out", tmp_path / "out", *given)
+    assert found.exit_code == 2
+    assert "text-columns.npz" in found.output  # which the folder lacks

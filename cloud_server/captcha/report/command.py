@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from cloud_server.captcha.places import KeyFile, StateUrl, key_file, state_url
+from cloud_server.captcha.places import KeyFile, ReadersFolder, StateUrl, key_file, state_url
 from cloud_server.exits import command_errors
 from shared.errors import Code, GoodnoiseError
 
@@ -23,7 +23,7 @@ __all__ = ["report"]
 _Given = dict[str, Any]
 
 
-def report(
+def report(  # noqa: PLR0913, PLR0917 - a command's options are its signature
     out: Annotated[Path, typer.Option(help="Folder for the report and what a rerun needs.")],
     images: Annotated[
         int, typer.Option(min=10, help="Images that solvers read; intervals need 200 or more.")
@@ -32,6 +32,9 @@ def report(
         int,
         typer.Option(min=0, help="Images of the service that the adaptive solver learns from; 0 for none."),
     ] = 0,
+    sounds: Annotated[
+        int, typer.Option(min=0, help="Sounds that own digit solvers read; 0 for no section on sound.")
+    ] = 200,
     solvers: Annotated[str, typer.Option(help="Names with commas between, or 'all'.")] = "all",
     seed: Annotated[int | None, typer.Option(min=0, help="Of the images; fresh ones by default.")] = None,
     publish: Annotated[  # noqa: FBT002 - a flag of the command
@@ -39,12 +42,14 @@ def report(
     ] = False,
     state: StateUrl = None,
     key: KeyFile = None,
+    readers: ReadersFolder = None,
 ) -> None:
     """Let programs read images such as the service issues now, with and without the attack.
 
     Makes own images with the service's settings; none of them is issued. Writes report.json, report.md,
     report.html, sheet.png and curve.png. 200 images take about ten minutes, an adaptive solver that learns
-    from 8,000 half an hour more on one core. Ctrl-C is safe: the same command goes on where it stopped.
+    from 8,000 half an hour more on one core, the solvers of sounds some minutes. Ctrl-C is safe: the same
+    command goes on where it stopped.
     """
     given = dict(locals())
     with command_errors(interrupted="interrupted; the same command goes on from here"):
@@ -65,6 +70,7 @@ def _run(given: _Given) -> Report:
     from cloud_server.captcha.challenges.maker import load_maker
     from cloud_server.captcha.keys import load_key
     from cloud_server.captcha.report.run import ReportOptions, make_report, write_report
+    from cloud_server.captcha.report.sound import SoundPlan
     from cloud_server.hints.commands import training_progress
     from shared.files import storage_errors
 
@@ -72,9 +78,15 @@ def _run(given: _Given) -> Report:
     with training_progress() as step, storage_errors(out, setting="--out"):
         seed = _seed(given["seed"], out / "work" / "seed")
         options = ReportOptions(
-            images=given["images"], solvers=solvers, adaptive=given["adaptive"], seed=seed
+            images=given["images"],
+            solvers=solvers,
+            adaptive=given["adaptive"],
+            seed=seed,
+            sound=SoundPlan(sounds=given["sounds"], seed=seed) if given["sounds"] else None,
         )
-        maker = load_maker(deployment=deployment_of(load_key(key_file(given["key"]))))
+        maker = load_maker(
+            deployment=deployment_of(load_key(key_file(given["key"]))), readers=given["readers"]
+        )
         made = make_report(maker, options, out / "work", progress=step)
         content = write_report(made, out)
         (out / "work" / "seed").unlink(missing_ok=True)

@@ -26,7 +26,11 @@ class MakesImages(Protocol):
 
     @property
     def recipe(self) -> object:
-        """Its settings; two makers of equal `repr` make the same images."""
+        """Its settings."""
+
+    @property
+    def version(self) -> str:
+        """Of settings and weights: makers of one version make the same images."""
 
     def make(self, count: int, *, seed: int) -> list[Made]:
         """So many images, those that the gate holds back included."""
@@ -54,7 +58,7 @@ class Readable:
 
 def settings_of(maker: MakesImages) -> str:
     """What tells one maker's images from another's, hex."""
-    return hashlib.sha256(repr(maker.recipe).encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{maker.recipe!r} {maker.version}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

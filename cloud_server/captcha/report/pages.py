@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from cloud_server.captcha.report.sound import sound_part
+
 __all__ = ["html", "markdown"]
 
 Report = Mapping[str, Any]
@@ -86,6 +88,8 @@ def _parts(report: Report) -> Iterator[Part]:
     if report["learning_curve"]:
         yield _curve(report)
     yield _legibility(report)
+    if "sound" in report:
+        yield sound_part(report)
     yield "What this report does not show", list(report["limits"]), None
 
 

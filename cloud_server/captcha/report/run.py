@@ -22,6 +22,7 @@ from cloud_server.captcha.report.rows import Row, measure, tries_of
 from cloud_server.captcha.report.sample import Sample, take_sample
 from cloud_server.captcha.report.scores import share
 from cloud_server.captcha.report.solvers import SOLVERS, Absent, Solver, open_solvers
+from cloud_server.captcha.report.sound import SoundPlan, measure_sound
 from cloud_server.captcha.report.verdicts import goals, verdict
 from cloud_server.captcha.settings import LimitSettings
 from cloud_server.captcha.web.reports import LIMITS
@@ -49,6 +50,7 @@ class ReportOptions:
         limits: of the service, for success within tries.
         plan: changes of the adaptive solver's `Plan`, by name.
         shard: images that the adaptive solver's harvest makes at once.
+        sound: what is measured on sounds; None for nothing.
     """
 
     images: int = 200
@@ -58,6 +60,7 @@ class ReportOptions:
     limits: LimitSettings = field(default_factory=LimitSettings)
     plan: dict[str, Any] = field(default_factory=dict)
     shard: int = 250
+    sound: SoundPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,9 @@ def make_report(
     if options.adaptive:
         readers.append(_adaptive(maker, options, sample, readings, work, points, progress))
     rows = [row for _, row in readers]
-    content = _content(maker, options, sample, rows, absent, points)
+    tries = tries_of(options.limits)
+    sound = measure_sound(options.sound, work, tries=tries, progress=progress)
+    content = {**_content(maker, options, sample, rows, absent, points), "sound": sound}
     sheet = contact_sheet(sample, readers, readings)
     return Report(content, sheet, learning_curve(points) if points else None)
 

@@ -10,7 +10,15 @@ from typing import Annotated
 
 import typer
 
-from cloud_server.captcha.places import KEY_FILE, STATE, KeyFile, StateUrl, data_folder, state_url
+from cloud_server.captcha.places import (
+    KEY_FILE,
+    STATE,
+    KeyFile,
+    ReadersFolder,
+    StateUrl,
+    data_folder,
+    state_url,
+)
 from cloud_server.captcha.places import key_file as key_file_of
 from cloud_server.exits import command_errors
 from shared.errors import Code, GoodnoiseError
@@ -66,6 +74,7 @@ def serve(
     fill: Annotated[
         bool, typer.Option(help="Keep a process running that fills the pool (needs the extra 'captcha').")
     ] = True,
+    readers: ReadersFolder = None,
     challenge_seconds: Annotated[float, typer.Option(help="Life of a challenge.")] = 300.0,
     token_seconds: Annotated[float, typer.Option(help="Life of a token.")] = 120.0,
     work_bits: Annotated[int, typer.Option(help="Difficulty of a proof of work, leading zero bits.")] = 18,
@@ -125,7 +134,7 @@ def serve(
             insecure=insecure,
             trusted_proxies=tuple(trusted_proxy or ()),
             speech=speech,
-            fill=_fill_command(pool) if fill else (),
+            fill=_fill_command(pool, readers) if fill else (),
             environment={STATE: place, KEY_FILE: str(key)},
             report=report,
             reflection=reflection,
@@ -147,12 +156,26 @@ def serve(
         asyncio.run(serve_captcha(settings, captcha, limits))
 
 
-def _fill_command(pool: int) -> tuple[str, ...]:
+def _fill_command(pool: int, readers: Path | None) -> tuple[str, ...]:
     if find_spec("torch") is None:
         raise GoodnoiseError(
             Code.PRECONDITION,
             "--fill makes images, which needs the extra 'captcha' (pip install 'goodnoise[captcha]'); give "
             "--no-fill where 'goodnoise-cloud captcha fill' runs elsewhere on the same state",
         )
+    if readers is not None and not readers.is_dir():
+        raise GoodnoiseError(
+            Code.INVALID_INPUT,
+            f"--readers is {str(readers)!r}, which is no folder; make one with 'captcha train'",
+        )
     # State and key go by the environment: an address of Redis may hold a password, and others see arguments.
-    return (sys.executable, "-m", "cloud_server.captcha.fill_child", "captcha", "fill", "--pool", str(pool))
+    command = (
+        sys.executable,
+        "-m",
+        "cloud_server.captcha.fill_child",
+        "captcha",
+        "fill",
+        "--pool",
+        str(pool),
+    )
+    return command if readers is None else (*command, "--readers", str(readers))
