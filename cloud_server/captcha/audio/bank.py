@@ -19,7 +19,7 @@ from cloud_server.logs import log
 from shared.errors import Code, GoodnoiseError
 from shared.files import write_atomically
 
-__all__ = ["VARIANTS", "Bank", "cached_bank", "default_cache", "record_bank"]
+__all__ = ["VARIANTS", "Bank", "cached_bank", "default_cache", "kept_since", "record_bank", "renewed_bank"]
 
 _Counts: TypeAlias = npt.NDArray[np.int64]
 
@@ -85,16 +85,35 @@ def cached_bank(language: str, engine: Engine, folder: Path, rng: np.random.Gene
     Raises:
         GoodnoiseError: as `record_bank`.
     """
-    path = folder / f"digits-{language}-{_FORMAT}.npz"
-    if (kept := _load(path, language)) is not None:
-        return kept
+    kept = _load(_path(folder, language), language)
+    return renewed_bank(language, engine, folder, rng) if kept is None else kept
+
+
+def kept_since(language: str, folder: Path) -> float | None:
+    """When the bank in `folder` was recorded, seconds since 1970; None where there is none."""
+    try:
+        return _path(folder, language).stat().st_mtime
+    except OSError:
+        return None
+
+
+def renewed_bank(language: str, engine: Engine, folder: Path, rng: np.random.Generator) -> Bank:
+    """A new bank, kept in `folder` in place of the one of before.
+
+    Raises:
+        GoodnoiseError: as `record_bank`.
+    """
     bank = record_bank(language, engine, rng)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, _saved(bank))
+        write_atomically(_path(folder, language), _saved(bank))
     except OSError as error:  # a read-only container speaks as well; it only records anew at each start
         log("captcha.audio_not_cached", level=logging.WARNING, error=error)
     return bank
+
+
+def _path(folder: Path, language: str) -> Path:
+    return folder / f"digits-{language}-{_FORMAT}.npz"
 
 
 def _utterances(language: str, digit: str, rng: np.random.Generator, count: int) -> list[Utterance]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
-import threading
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 
 import numpy as np
 
-from cloud_server.captcha.audio.bank import Bank, cached_bank, default_cache
+from cloud_server.captcha.audio.bank import Bank, default_cache
 from cloud_server.captcha.audio.engine import RATE, Engine, Utterance, find_engine
 from cloud_server.captcha.audio.mix import Mixed, SoundStyle, mix
+from cloud_server.captcha.audio.shelf import Renewal, Shelf, fresh_rng
 from cloud_server.captcha.audio.wav import write_wav
 from cloud_server.captcha.audio.words import DIGITS, LANGUAGES
 from shared.errors import Code, GoodnoiseError
@@ -29,7 +29,8 @@ class DigitSpeaker:
     """Digits in speech and noise. Safe to call from many threads.
 
     A language's digits are recorded when it is first asked for, or by `prepare`, and kept in a cache folder;
-    each sound is then mixed anew, from the operating system's randomness, so that no two are equal.
+    each sound is then mixed anew, from the operating system's randomness, so that no two are equal. After so
+    many sounds, or so long, the digits are recorded anew in the background.
 
     Args:
         engine: what speaks.
@@ -37,6 +38,8 @@ class DigitSpeaker:
         cache: folder that keeps recordings.
         style: how sounds are mixed.
         patience: seconds that `speak` waits for recordings that are being made.
+        renewal: when recordings are renewed.
+        clock: seconds since 1970.
     """
 
     def __init__(
@@ -47,15 +50,13 @@ class DigitSpeaker:
         cache: Path,
         style: SoundStyle | None = None,
         patience: float = 10.0,
+        renewal: Renewal | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._engine = engine
         self._languages = tuple(languages)
-        self._cache = cache
         self._style = style or SoundStyle()
         self._patience = patience
-        self._banks: dict[str, Future[Bank]] = {}
-        self._lock = threading.Lock()
-        self._recorder = ThreadPoolExecutor(1, thread_name_prefix="speech")
+        self._shelf = Shelf(engine, cache, renewal or Renewal(), clock=clock)
 
     @property
     def languages(self) -> Sequence[str]:
@@ -91,7 +92,9 @@ class DigitSpeaker:
         """As `speak`, before it becomes WAV and with what a listener is not told, for measurements."""
         if not 1 <= len(characters) <= MOST or set(characters) - set(DIGITS):
             raise ValueError(f"expected 1 to {MOST} digits to speak, got {len(characters)} characters")
-        return mix(characters, self.bank(language), self._style, rng or _fresh())
+        bank = self.bank(language)
+        self._shelf.used(language)
+        return mix(characters, bank, self._style, rng or fresh_rng())
 
     def bank(self, language: str) -> Bank:
         """A language's recordings; waits while they are made. Raises as `speak`."""
@@ -102,30 +105,19 @@ class DigitSpeaker:
             message = f"digits of language {language!r} are being recorded; ask again soon"
             raise GoodnoiseError(Code.UNAVAILABLE, message, {RETRY_AFTER: "5.000"}) from error
         except BaseException:
-            self._forget(language, future)
+            self._shelf.forget(language, future)
             raise
 
     def close(self) -> None:
         """Ends recording in the background."""
-        self._recorder.shutdown(wait=True, cancel_futures=True)
+        self._shelf.close()
 
     def _bank(self, language: str) -> Future[Bank]:
         if language not in self._languages:
             spoken = ", ".join(self._languages)
             message = f"language {language!r} is not spoken; expected one of {spoken}"
             raise GoodnoiseError(Code.INVALID_INPUT, message)
-        with self._lock:
-            if language not in self._banks:
-                self._banks[language] = self._recorder.submit(
-                    cached_bank, language, self._engine, self._cache, _fresh()
-                )
-            return self._banks[language]
-
-    def _forget(self, language: str, failed: Future[Bank]) -> None:
-        # What failed once, as a full disk does, is tried again at the next call.
-        with self._lock:
-            if self._banks.get(language) is failed:
-                del self._banks[language]
+        return self._shelf.bank(language)
 
 
 def open_speaker(
@@ -156,7 +148,3 @@ def open_speaker(
         message = "the speech engine is mute in every language; see whether its voices are installed"
         raise GoodnoiseError(Code.PRECONDITION, message)
     return DigitSpeaker(engine, languages, cache=cache or default_cache(), style=style, patience=patience)
-
-
-def _fresh() -> np.random.Generator:
-    return np.random.default_rng(secrets.randbits(256))
