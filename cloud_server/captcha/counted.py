@@ -17,6 +17,9 @@ _VERDICTS = frozenset(
     f"{state}-input-{name}" for state in ("missing", "invalid") for name in ("secret", "response")
 ) | {"timeout-or-duplicate", "bad-request", "internal-error"}
 
+# Stands for a kind where there is no challenge, or none that is told.
+_NONE = "none"
+
 
 class CaptchaCounts:
     """Counters in a registry.
@@ -36,10 +39,10 @@ class CaptchaCounts:
             "goodnoise_captcha_shown", "Images and sounds asked for", ("kind", "outcome"), registry=registry
         )
         self.answered = Counter(
-            "goodnoise_captcha_answered", "Answers to challenges", ("outcome",), registry=registry
+            "goodnoise_captcha_answered", "Answers to challenges", ("kind", "outcome"), registry=registry
         )
         self.verified = Counter(
-            "goodnoise_captcha_verified", "Verdicts on tokens", ("outcome",), registry=registry
+            "goodnoise_captcha_verified", "Verdicts on tokens", ("kind", "outcome"), registry=registry
         )
         self.empty = Counter(
             "goodnoise_captcha_pool_empty", "Images asked for while none waited", registry=registry
@@ -108,9 +111,9 @@ class Counted:
         try:
             answered = await self._captcha.answer(challenge, answer, visitor)
         except GoodnoiseError as error:
-            self._counts.answered.labels(error.code).inc()
+            self._counts.answered.labels(_NONE, error.code).inc()
             raise
-        self._counts.answered.labels("right" if answered.right else "wrong").inc()
+        self._counts.answered.labels(answered.kind or _NONE, "right" if answered.right else "wrong").inc()
         return answered
 
     async def verify(
@@ -118,7 +121,7 @@ class Counted:
     ) -> Verdict:
         """As `Captcha.verify`."""
         verdict = await self._captcha.verify(secret, token, address=address, idempotency_key=idempotency_key)
-        self._counts.verified.labels(_outcome(verdict)).inc()
+        self._counts.verified.labels(verdict.kind or _NONE, _outcome(verdict)).inc()
         return verdict
 
     async def depth(self) -> int:

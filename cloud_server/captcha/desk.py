@@ -126,13 +126,13 @@ class CaptchaDesk:
         if taken is None:
             raise rules.gone()
         if not self._right(challenge, taken, answer):
-            return Answered()
+            return Answered(kind=taken.kind)
         solved = self._limits.solved(Caller(taken.owner, taken.subnet))
         if self._trial(taken.site) is not None:
             await solved
-            return Answered(trials.DUMMY)
+            return Answered(trials.DUMMY, taken.kind)
         token, _ = await asyncio.gather(self._token(taken, now), solved)
-        return Answered(token)
+        return Answered(token, taken.kind)
 
     async def verify(
         self, secret: str, token: str, *, address: str = "", idempotency_key: str = ""

@@ -88,9 +88,15 @@ class Media:
 
 @dataclass(frozen=True)
 class Answered:
-    """What an answer brought: a token for the site's form, or an empty text when it was wrong."""
+    """What an answer brought.
+
+    Args:
+        token: for the site's form; empty when the answer was wrong.
+        kind: of the challenge, for counters.
+    """
 
     token: str = ""
+    kind: Kind | None = None
 
     @property
     def right(self) -> bool:
@@ -109,6 +115,8 @@ class Verdict:
         action: as the page gave it.
         cdata: as the page gave it.
         error_codes: reCAPTCHA's words, such as `invalid-input-secret`.
+        kind: of the challenge, for counters; None where the token is none of this service's. No site is told,
+            so that none treats those worse who cannot see.
     """
 
     success: bool
@@ -117,6 +125,7 @@ class Verdict:
     action: str = ""
     cdata: str = ""
     error_codes: tuple[str, ...] = ()
+    kind: Kind | None = None
 
 
 @dataclass(frozen=True)

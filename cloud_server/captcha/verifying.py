@@ -11,7 +11,7 @@ from cloud_server.captcha.state.records import Repeat, Site
 from cloud_server.captcha.state.store import Store
 from cloud_server.captcha.tokens import Token, read_token
 from cloud_server.captcha.trials import trial_verdict
-from cloud_server.captcha.types import Verdict
+from cloud_server.captcha.types import Kind, Verdict
 
 __all__ = ["Verifier"]
 
@@ -52,7 +52,8 @@ class Verifier:
         if said is None or not _is_of(said, site):
             return _refused("invalid-input-response")
         repeat = self._repeat(secret, said, idempotency_key, now)
-        return _good(said) if await self._passes(said, repeat, now) else _refused("timeout-or-duplicate")
+        passes = await self._passes(said, repeat, now)
+        return _good(said) if passes else _refused("timeout-or-duplicate", kind=said.kind)
 
     async def _passes(self, token: Token, repeat: Repeat | None, now: float) -> bool:
         if token.issued > now + self._settings.skew_seconds:
@@ -84,8 +85,9 @@ def _good(token: Token) -> Verdict:
         hostname=token.hostname,
         action=token.action,
         cdata=token.cdata,
+        kind=token.kind,
     )
 
 
-def _refused(*words: str) -> Verdict:
-    return Verdict(success=False, error_codes=words)
+def _refused(*words: str, kind: Kind | None = None) -> Verdict:
+    return Verdict(success=False, error_codes=words, kind=kind)

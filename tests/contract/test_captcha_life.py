@@ -232,8 +232,8 @@ def test_both_edges_serve_one_state_and_one_page_of_metrics(embedded):
     page = urllib.request.urlopen(f"http://127.0.0.1:{service.ports['metrics']}/metrics").read().decode()
     for line in (
         'goodnoise_captcha_issued_total{kind="image",outcome="ok"} 1.0',
-        'goodnoise_captcha_answered_total{outcome="right"} 1.0',
-        'goodnoise_captcha_verified_total{outcome="success"} 1.0',
+        'goodnoise_captcha_answered_total{kind="image",outcome="right"} 1.0',
+        'goodnoise_captcha_verified_total{kind="image",outcome="success"} 1.0',
         'goodnoise_rpc_total{code="OK",method="CaptchaService/Answer"} 1.0',
         'goodnoise_captcha_http_requests_total{route="/siteverify",status="200"} 1.0',
     ):
@@ -290,6 +290,16 @@ def test_the_service_fills_its_pool_with_attacked_images(embedded):
     assert service.end()[0] == 0  # and its standard error, which the child shares, has ended
 
 
+@pytest.mark.torch
+def test_the_pool_is_filled_against_the_readers_that_are_named(embedded, tmp_path):
+    (tmp_path / "readers").mkdir()
+    service = embedded("--fill", "--readers", str(tmp_path / "readers"))
+    # The folder is empty, and whoever fills the pool says which file it looked for.
+    wanted = f"there is no {tmp_path / 'readers'}/text-"
+    assert any(wanted in "".join(line.split("\n")) for line in service.process.stderr)
+    service.process.kill()
+
+
 @pytest.fixture
 def own_logs():
     """Commands send logs to standard error; afterwards they go where they went before."""
@@ -316,6 +326,7 @@ def own_logs():
         (("--work-bits", "99"), "work_bits"),
         (("--state", "memory"), "sqlite:PATH"),
         (("--report", "/nonexistent.json"), "/nonexistent.json"),
+        pytest.param(("--fill", "--readers", "/nonexistent"), "--readers", marks=pytest.mark.torch),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path, arguments, word, own_logs):
