@@ -82,6 +82,8 @@ def clip(fresh: Array, lower: Array, upper: Array) -> Array:
         np.maximum(fresh, lower, out=fresh)
         return np.minimum(fresh, upper, out=fresh)
     xp = namespace(fresh)
+    if is_torch_namespace(xp):
+        return fresh.clamp_(lower, upper)
     return xp.minimum(xp.maximum(fresh, lower), upper)
 
 

@@ -38,10 +38,13 @@ def into_ball(delta: Array, lower: Array, upper: Array, radius: Array) -> Array:
     for _ in range(_MOST):
         scaled = delta * per_image(xp.sqrt(t))
         clipped = clip(scaled + 0.0, lower, upper)
-        free = energy(xp.where(clipped == scaled, delta, xp.zeros_like(delta)))
         gap = target - energy(clipped)
         # An image that has arrived stays as it is, so that the others of its batch cannot move it.
-        going = (gap > _CLOSE * target) & (free > 0) & (t < 1.0)
+        going = (gap > _CLOSE * target) & (t < 1.0)
+        if not xp.any(going):
+            break
+        free = energy(xp.where(clipped == scaled, delta, xp.zeros_like(delta)))
+        going &= free > 0
         if not xp.any(going):
             break
         step = gap / xp.where(free > 0, free, ones)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -44,15 +45,23 @@ class Grid:
     def norms(self, rounded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
         """The size of each image's change (N), in levels."""
         change = (rounded - self.original).reshape(len(rounded), -1)
-        # An original off the grid is not a change: what rounding it alone costs is not counted.
-        free = (np.rint(self.original) - self.original).reshape(len(rounded), -1)
-        energy = np.einsum("ij,ij->i", change, change) - np.einsum("ij,ij->i", free, free)
+        energy = np.einsum("ij,ij->i", change, change) - self._free
         return np.asarray(np.sqrt(np.maximum(energy, 0.0)))
+
+    @cached_property
+    def _free(self) -> npt.NDArray[np.float64]:
+        """What rounding the originals alone costs (N): an original off the grid is not a change."""
+        free = (np.rint(self.original) - self.original).reshape(len(self.original), -1)
+        return np.asarray(np.einsum("ij,ij->i", free, free))
 
 
 def to_levels(delta: npt.NDArray[np.float64], grid: Grid) -> npt.NDArray[np.uint8]:
     """The nearest levels that the grid allows; `delta` is in the units of [0,1]."""
-    return np.clip(np.rint(grid.original + delta * 255.0), grid.lower, grid.upper).astype(np.uint8)
+    levels = delta * 255.0
+    levels += grid.original
+    np.rint(levels, out=levels)
+    np.maximum(levels, grid.lower, out=levels)
+    return np.minimum(levels, grid.upper, out=levels).astype(np.uint8)
 
 
 def shrunk_levels(delta: npt.NDArray[np.float64], grid: Grid, radius: float) -> npt.NDArray[np.uint8]:
