@@ -10,7 +10,7 @@ import pytest
 
 from cloud_server.captcha.challenges.render import draw_text, render
 from cloud_server.captcha.challenges.types import DRAWN
-from cloud_server.captcha.report.preprocess import PREPROCESSINGS, Grey
+from cloud_server.captcha.report.preprocess import PREPROCESSINGS, STRETCHINGS, Grey
 from cloud_server.captcha.report.solvers import SOLVERS, Columns, open_solvers
 from models.store import Store, load_card
 from shared.errors import Code, GoodnoiseError
@@ -95,6 +95,24 @@ def test_columns_choose_among_the_alphabet_in_both_cases():
     )
     solver = Columns("test", "1", seen=False, characters=("", "a", "A", "O", "C"), score=lambda _: scores)
     assert solver.read([np.zeros((4, 4), np.uint8)]) == ["ACA"]
+
+
+@pytest.mark.parametrize("name", STRETCHINGS)
+def test_stretching_brings_out_strokes_darker_than_what_is_drawn_beside_them(name):
+    image = np.full((64, 256), 200, np.uint8)
+    image[:, 128:] = 176
+    image[24:36, 40:200] = 140
+    found = STRETCHINGS[name](image)
+    assert found.shape == image.shape
+    stroke, drawn, ground = (int(found[row, column]) for row, column in ((30, 100), (5, 240), (5, 5)))
+    assert stroke < 30
+    # What was drawn is two fifths as far from the ground as strokes are; none of it is left.
+    assert drawn - stroke > 0.8 * (ground - stroke)
+
+
+def test_one_shade_has_no_tones_to_stretch():
+    flat = np.full((64, 256), 90, np.uint8)
+    assert all(np.unique(stretch(flat)).size == 1 for stretch in STRETCHINGS.values())
 
 
 @pytest.mark.parametrize("name", sorted(PREPROCESSINGS))

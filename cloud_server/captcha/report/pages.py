@@ -84,6 +84,7 @@ def _parts(report: Report) -> Iterator[Part]:
     yield "Goals", [], (("goal", "wanted", "found", "holds"), [_goal(row) for row in report["goals"]])
     yield _solvers(report)
     yield _characters(report)
+    yield _stretched(report)
     yield _tries(report)
     if report["learning_curve"]:
         yield _curve(report)
@@ -128,6 +129,21 @@ def _characters(report: Report) -> Part:
         for row in report["solvers"]
     ]
     return "Characters", ["Characters read right after alignment, in percent."], (head, rows)
+
+
+def _stretched(report: Report) -> Part:
+    head = ("solver", "whole texts, attacked", "characters, attacked", "best of them")
+    rows = [
+        (_name(row), _share(row["stretched"]["whole"]), _share(row["stretched"]["characters"]), best)
+        for row in report["solvers"]
+        for best in [row["stretched"]["preprocessing"]]
+    ]
+    text = (
+        "Beside the suite, and harder: a blur of one pixel, then dark tones stretched over all levels, which "
+        "brings out strokes that are darker than what an attack may draw. Goals and verdicts are of the "
+        "suite alone."
+    )
+    return "With dark tones stretched", [text], (head, rows)
 
 
 def _tries(report: Report) -> Part:

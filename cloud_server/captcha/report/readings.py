@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cloud_server.captcha.report.preprocess import PREPROCESSINGS
+from cloud_server.captcha.report.preprocess import PREPROCESSINGS, STRETCHINGS
 from cloud_server.captcha.report.sample import Condition, Sample
 from cloud_server.captcha.report.solvers import Solver
 
@@ -46,14 +46,14 @@ class Readings:
         Args:
             solver: whom.
             condition: of the images.
-            preprocessing: of `PREPROCESSINGS`.
+            preprocessing: of `PREPROCESSINGS` or `STRETCHINGS`.
 
         Raises:
             GoodnoiseError: as the solver says it.
         """
         cell = _cell(f"{solver.name} {solver.version}", condition, preprocessing)
         if cell not in self._found:
-            prepare = PREPROCESSINGS[preprocessing]
+            prepare = {**PREPROCESSINGS, **STRETCHINGS}[preprocessing]
             readings = solver.read([prepare(image) for image in self._sample.images(condition)])
             self._keep(cell, readings)
             self._told(solver.name)

@@ -8,7 +8,7 @@ from typing import Any
 
 from limits import parse
 
-from cloud_server.captcha.report.preprocess import PREPROCESSINGS
+from cloud_server.captcha.report.preprocess import PREPROCESSINGS, STRETCHINGS
 from cloud_server.captcha.report.readings import Readings
 from cloud_server.captcha.report.sample import Condition, Sample
 from cloud_server.captcha.report.scores import Share, characters, relative_drop, whole, within
@@ -60,6 +60,7 @@ class Row:
         seen: whether the images were made against it.
         adaptive: whether it learnt from the service's images.
         conditions: what it reads in each.
+        stretched: what it reads of issued images whose dark tones were stretched first; beside the suite.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Row:
     seen: bool
     adaptive: bool
     conditions: dict[Condition, Seen]
+    stretched: Seen
 
     @property
     def clean(self) -> Share:
@@ -86,6 +88,7 @@ class Row:
             "seen": self.seen,
             "adaptive": self.adaptive,
             **{str(condition): asdict(seen) for condition, seen in self.conditions.items()},
+            "stretched": asdict(self.stretched),
             "relative_drop": relative_drop(self.clean.value, self.attacked.value),
             "success_within": [{**asdict(k), **asdict(within(self.attacked, k.tries))} for k in tries],
         }
@@ -103,12 +106,16 @@ def measure(solver: Solver, sample: Sample, readings: Readings, *, adaptive: boo
         readings: of these, old ones and new.
         adaptive: whether it learnt from the service's images.
     """
-    conditions = {condition: _seen(solver, condition, sample, readings) for condition in Condition}
-    return Row(solver.name, solver.version, solver.seen, adaptive, conditions)
+    suite = tuple(PREPROCESSINGS)
+    conditions = {condition: _seen(solver, condition, sample, readings, suite) for condition in Condition}
+    stretched = _seen(solver, Condition.ATTACKED, sample, readings, tuple(STRETCHINGS))
+    return Row(solver.name, solver.version, solver.seen, adaptive, conditions, stretched)
 
 
-def _seen(solver: Solver, condition: Condition, sample: Sample, readings: Readings) -> Seen:
-    found = {name: readings.of(solver, condition, name) for name in PREPROCESSINGS}
+def _seen(
+    solver: Solver, condition: Condition, sample: Sample, readings: Readings, names: Sequence[str]
+) -> Seen:
+    found = {name: readings.of(solver, condition, name) for name in names}
     shares = {name: whole(sample.texts, texts) for name, texts in found.items()}
     in_part = {name: characters(sample.texts, texts) for name, texts in found.items()}
     best = max(found, key=lambda name: (shares[name].value, in_part[name].value))

@@ -16,10 +16,10 @@ from cloud_server.captcha.report.harvest import Harvest, Progress, settings_of
 from cloud_server.captcha.report.legible import legibility
 from cloud_server.captcha.report.pages import html, markdown
 from cloud_server.captcha.report.pictures import contact_sheet, learning_curve
-from cloud_server.captcha.report.preprocess import PREPROCESSINGS
+from cloud_server.captcha.report.preprocess import PREPROCESSINGS, STRETCHINGS
 from cloud_server.captcha.report.readings import Readings
 from cloud_server.captcha.report.rows import Row, measure, tries_of
-from cloud_server.captcha.report.sample import Sample, take_sample
+from cloud_server.captcha.report.sample import Condition, Sample, take_sample
 from cloud_server.captcha.report.scores import share
 from cloud_server.captcha.report.solvers import SOLVERS, Absent, Solver, open_solvers
 from cloud_server.captcha.report.sound import SoundPlan, measure_sound
@@ -117,7 +117,8 @@ def seen_by(maker: Maker) -> tuple[str, ...]:
 
 
 def _counted(here: Sequence[Solver], progress: Progress) -> Callable[[str], None]:
-    total, done = 3 * len(PREPROCESSINGS), dict.fromkeys([solver.name for solver in here], 0)
+    total = len(Condition) * len(PREPROCESSINGS) + len(STRETCHINGS)
+    done = dict.fromkeys([solver.name for solver in here], 0)
 
     def told(name: str) -> None:
         done[name] = done.get(name, 0) + 1
@@ -198,6 +199,7 @@ def _images(maker: Maker, options: ReportOptions, sample: Sample) -> dict[str, A
         "levels": maker.recipe.levels,
         "made_against": [name for name, _ in maker.recipe.readers],
         "preprocessings": list(PREPROCESSINGS),
+        "stretchings": list(STRETCHINGS),
     }
 
 
