@@ -229,7 +229,7 @@ def test_what_is_done_is_there_when_the_rest_is_interrupted(data, tmp_path):
         make_observation2(data, tmp_path, short, note="", report=stop)
     found = json.loads((tmp_path / "observation2.json").read_text())
     # With its controls, or not at all.
-    assert set(found["accuracy"]) == {"f_ori", "f_same", "f_any", "f_any_noise", "f_any_rand"}
+    assert set(found["accuracy"]) == {"f_ori", "f_any", "f_any_noise", "f_any_rand"}
     assert set(found["attacks_that_reached_their_target"]) == {"f_any"}
     assert "| f_adv |" not in (tmp_path / "observation2.md").read_text()
 

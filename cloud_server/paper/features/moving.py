@@ -19,7 +19,7 @@ from models.vision.training import Images, Labels
 
 __all__ = ["Run", "Sets", "moved_part", "sets_of"]
 
-_AT_ONCE = 128
+_AT_ONCE = 64
 # By the network that learns from them.
 Sets = dict[str, tuple[Images, Labels]]
 
@@ -56,11 +56,11 @@ def sets_of(run: Run, first: Surrogate, part: Labelled) -> Iterator[Sets]:
     noisy = _noisy(part.images, seed=run.protocol.seed)
     yield {
         "f_any": (mixed, anything),
-        "f_same": (part.images, part.labels),
         "f_any_noise": (noisy, anything),
         "f_any_rand": (part.images, anything),
     }
     yield {"f_adv": (moved, random), "f_noise": (noisy, random), "f_rand": (part.images, random)}
+    yield {"f_same": (part.images, part.labels)}
     following = (part.labels + 1) % count
     yield {"f_det": (_moved(run, "d-det", first, part, following, everything), following)}
 
