@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -576,6 +577,43 @@ def test_without_script_a_bad_form_is_a_page(http: httpx.Client, server: Any) ->
     assert http.post("/fallback", data={"k": "x" * 20_000}).status_code == 413
     assert http.post("/fallback", data={"k": server.site_key}).status_code == 400
     assert http.post("/fallback", data={"k": "x", "challenge": "c" * 600, "answer": "a"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path", [*(f"{path}/" for path in PROFILES), f"{CHALLENGES}/", "/report/", "/nothing"]
+)
+def test_no_address_leads_to_another(http: httpx.Client, server: Any, path: str) -> None:
+    """A redirect would send a site's secret to the host and scheme that the request named."""
+    for answer in (http.get(path), http.post(path, data={"secret": server.secret})):
+        assert answer.status_code == 404
+        assert "location" not in answer.headers
+        assert "no '/' at its end" in answer.json()["message"]
+
+
+def test_another_method_is_told_which_one_is_taken(http: httpx.Client) -> None:
+    answer = http.get(CHALLENGES)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json() == {"error": "method_not_allowed", "message": "this address takes POST"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/nothing", "/siteverify", "/api.js", "/report.json", "/report"]
+)
+def test_every_answer_says_what_a_browser_may_make_of_it(http: httpx.Client, path: str) -> None:
+    headers = http.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["cache-control"] == ("public, max-age=3600" if path == "/api.js" else "no-store")
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cloud_server.captcha.web.bodies._PATIENCE", 0.05)
+    head = b"POST /siteverify HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", int(server.base.rpartition(":")[2])), timeout=60) as line:
+        line.sendall(head + b"content-length: 99\r\n\r\n{")
+        answer = line.recv(65536)
+    assert b" 408 " in answer.splitlines()[0]
 
 
 def test_the_report_is_a_page_and_json(captcha_server: Callable[..., Any]) -> None:

@@ -1,5 +1,6 @@
 """The process `goodnoise-cloud captcha serve`: start, signals, a kill and a restart, TLS, what it refuses."""
 
+import asyncio
 import json
 import logging
 import os
@@ -23,6 +24,8 @@ from cloud_server.captcha.stock import Stock
 from cloud_server.captcha.types import Prepared
 from cloud_server.cli import app
 from cloud_server.exits import Exit
+from cloud_server.rpc.captcha.http import start_http
+from cloud_server.rpc.captcha.settings import ServeSettings
 from shared.wire.goodnoise.v1 import captcha_pb2 as pb
 from shared.wire.goodnoise.v1 import captcha_pb2_grpc
 
@@ -241,6 +244,30 @@ def test_both_edges_serve_one_state_and_one_page_of_metrics(embedded):
     _, logged = service.end()
     for secret_text in (token, secret, site.key, issued["id"], "127.0.0.1", "HEXAR"):
         assert secret_text not in logged
+
+
+def test_who_sends_no_whole_request_is_let_go(embedded, tmp_path):
+    """Else a few idle connections would keep everybody out."""
+    settings = ServeSettings(state=embedded.state, http="127.0.0.1:0")
+
+    async def served() -> bytes:
+        async def app(scope, receive, send):
+            await asyncio.sleep(0)
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+
+        server = await start_http(app, settings)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nhost:")
+        said = await asyncio.wait_for(reader.read(), 60)
+        writer.close()
+        await writer.wait_closed()
+        await server.stop(0)
+        return said
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cloud_server.rpc.captcha.http._HEAD_SECONDS", 0.05)
+        assert asyncio.run(served()).count(b"HTTP/1.1 204") == 1
 
 
 def test_a_report_of_the_command_line_is_shown(embedded, tmp_path):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from shared.errors import Code, GoodnoiseError
 
-__all__ = ["API", "NO_STORE", "error_answer", "json_answer", "retry_after", "root_of", "status_of"]
+__all__ = ["API", "NO_STORE", "error_answer", "json_answer", "retry_after", "root_of", "said", "status_of"]
 
 API = "/api/v1"
 
@@ -60,6 +61,15 @@ def error_answer(error: GoodnoiseError) -> JSONResponse:
         content["retry_after"] = seconds
         headers["retry-after"] = str(seconds)
     return json_answer(content, status=status_of(error), headers=headers)
+
+
+def said(error: HTTPException) -> str:
+    """What a refusal says; the router's own say no more than their status."""
+    if error.detail == "Not Found":
+        return "there is nothing at this address; a path has no '/' at its end"
+    if error.detail == "Method Not Allowed":
+        return f"this address takes {(error.headers or {}).get('Allow', 'another method')}"
+    return error.detail
 
 
 def root_of(request: Request) -> str:

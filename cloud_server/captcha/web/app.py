@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 from cloud_server.captcha.types import Captcha
 from cloud_server.captcha.web.answers import API, json_answer
@@ -77,11 +77,15 @@ def create_app(
         *_frame(Fallback(captcha, visitors, settings, texts)),
         *_pages(Reports(report), _Health(captcha)),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(Edge, counts=counts)],
         exception_handlers={HTTPException: on_http_error, GoodnoiseError: on_project_error},
     )
+    # A redirect would name the host and scheme that the request gave, and a site's server would send its
+    # secret there: behind a proxy that ends TLS, in the clear.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _files(texts: Texts, settings: WebSettings) -> list[BaseRoute]:
@@ -97,7 +101,7 @@ def _api(challenges: Challenges) -> BaseRoute:
         Route("/challenges/{challenge}/audio", challenges.audio),
         Route("/challenges/{challenge}/answer", challenges.answer, methods=["POST"]),
     ]
-    return Mount(API, routes=routes, middleware=[_CORS])
+    return Mount(API, app=Router(routes, redirect_slashes=False), middleware=[_CORS])
 
 
 def _frame(fallback: Fallback) -> list[BaseRoute]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import parse_qsl
@@ -16,6 +17,8 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 _MAX_FIELDS = 32
+# Seconds that a body may take: some kilobytes, on any line.
+_PATIENCE = 15.0
 
 
 async def read_texts(request: Request, types: Sequence[str], *, limit: int) -> dict[str, str]:
@@ -27,7 +30,8 @@ async def read_texts(request: Request, types: Sequence[str], *, limit: int) -> d
         limit: bytes.
 
     Raises:
-        HTTPException: 413 for a larger body, 415 for another type, 400 for what cannot be read as texts.
+        HTTPException: 413 for a larger body, 408 for one that does not come, 415 for another type, 400 for
+            what cannot be read as texts.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in types:
@@ -47,10 +51,14 @@ async def _bounded(request: Request, limit: int) -> bytes:
     if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit:
         raise _too_large(limit)
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise _too_large(limit)
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise _too_large(limit)
+    except TimeoutError as error:
+        raise HTTPException(408, f"the body did not come within {_PATIENCE:g} seconds") from error
     return body
 
 

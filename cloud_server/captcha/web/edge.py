@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cloud_server.captcha.web.answers import error_answer, json_answer
+from cloud_server.captcha.web.answers import error_answer, json_answer, said
 from cloud_server.captcha.web.counts import Counts
 from cloud_server.captcha.web.siteverify import PROFILES, refusal
 from cloud_server.logs import log
@@ -22,6 +22,8 @@ __all__ = ["Edge", "on_http_error", "on_project_error"]
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
+    # Of what is no page: pages have a policy of their own.
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     # The script, pictures and sounds are made for other sites' pages, also for isolated ones.
     "cross-origin-resource-policy": "cross-origin",
 }
@@ -83,12 +85,18 @@ async def on_http_error(request: Request, error: Exception) -> Response:
         return refusal(error)
     content = {
         "error": _ERRORS.get(error.status_code, "invalid_input"),
-        "message": error.detail[:_MAX_MESSAGE],
+        "message": said(error)[:_MAX_MESSAGE],
     }
     return json_answer(content, status=error.status_code, headers=error.headers)
 
 
-_ERRORS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_type"}
+_ERRORS = {
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    413: "too_large",
+    415: "unsupported_type",
+}
 
 
 def _broken() -> Response:

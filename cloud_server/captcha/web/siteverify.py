@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cloud_server.captcha.types import Captcha, Verdict
-from cloud_server.captcha.web.answers import json_answer
+from cloud_server.captcha.web.answers import json_answer, said
 from cloud_server.captcha.web.bodies import FORM, JSON, MULTIPART, read_texts
 from cloud_server.captcha.web.counts import Counts
 from cloud_server.captcha.web.settings import WebSettings
@@ -120,7 +120,7 @@ def verdict_words(verdict: Verdict, profile: Profile) -> dict[str, object]:
 
 def refusal(error: HTTPException) -> Response:
     """What a request gets that is none."""
-    content = {"success": False, "error-codes": ["bad-request"], "message": error.detail}
+    content = {"success": False, "error-codes": ["bad-request"], "message": said(error)}
     return json_answer(content, status=error.status_code, headers=error.headers)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cloud_server.rpc.captcha.settings import ServeSettings, split_address
 from shared.errors import Code, GoodnoiseError
@@ -19,6 +20,7 @@ __all__ = ["HttpServer", "start_http"]
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 15
 _MAX_HEADER = 16 << 10
+_HEAD_SECONDS = 15.0
 
 
 class HttpServer:
@@ -34,6 +36,37 @@ class HttpServer:
         self._server.config.timeout_graceful_shutdown = max(1, round(grace_seconds))
         self._server.should_exit = True
         await self._task
+
+
+class _Patient(H11Protocol):
+    """Lets go of who does not come to the end of a request's head: uvicorn itself would wait for ever.
+
+    This parser alone keeps to `h11_max_incomplete_event_size`, so no other is taken where one is installed.
+    """
+
+    _looking: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """As uvicorn's."""
+        super().connection_made(transport)
+        self._look_again()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As uvicorn's."""
+        if self._looking is not None:
+            self._looking.cancel()
+        super().connection_lost(exc)
+
+    def _look_again(self) -> None:
+        self._looking = self.loop.call_later(_HEAD_SECONDS, self._look, self.cycle)
+
+    def _look(self, before: object) -> None:
+        """Whether a whole request has begun since the last look, or is being answered."""
+        waits = self.cycle is None or self.cycle.response_complete
+        if waits and self.cycle is before:
+            self.transport.close()
+        else:
+            self._look_again()
 
 
 class _Server(uvicorn.Server):
@@ -64,6 +97,7 @@ async def start_http(app: ASGIApp, settings: ServeSettings) -> HttpServer | None
         return None
     config = uvicorn.Config(
         app,
+        http=_Patient,
         # Addresses must not be logged, and the process logs what happens by itself.
         access_log=False,
         log_config=None,
