@@ -6,6 +6,7 @@ in front, so that no two lists of parts give the same message.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 import secrets
@@ -16,9 +17,9 @@ from pathlib import Path
 
 from cloud_server.captcha.state.records import Sealed
 from shared.errors import Code, GoodnoiseError
-from shared.files import storage_errors, write_atomically
+from shared.files import storage_errors
 
-__all__ = ["Keys", "load_key", "parts", "same_digits"]
+__all__ = ["Keys", "load_key", "make_private", "parts", "same_digits"]
 
 KEY_BYTES = 32
 _SALT_BYTES = 16
@@ -96,7 +97,7 @@ def load_key(path: Path) -> bytes:
     with storage_errors(path, setting="--key-file"):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            _make_key(path)
+            make_private(path, secrets.token_hex(KEY_BYTES))
         mode, text = path.stat().st_mode, path.read_bytes()
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         message = f"key file {path} can be read by others; run: chmod 600 {path}, or make a new one"
@@ -112,15 +113,22 @@ def load_key(path: Path) -> bytes:
     return key
 
 
-def _make_key(path: Path) -> None:
-    # Linked into place, so that of two processes that begin at once both read the same key.
+def make_private(path: Path, text: str) -> None:
+    """A new file that its owner alone can read at any moment; nothing where another process was first.
+
+    Raises:
+        OSError: as the system says it.
+    """
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        write_atomically(scratch, secrets.token_hex(KEY_BYTES).encode() + b"\n")
-        scratch.chmod(0o600)
-        os.link(scratch, path)
-    except FileExistsError:
-        return
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(f"{text}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # Linked into place, so that of two processes that begin at once both read the same one.
+        with contextlib.suppress(FileExistsError):
+            os.link(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
 

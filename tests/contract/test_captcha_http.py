@@ -73,6 +73,16 @@ def test_recaptcha_gets_its_words_and_no_others(http: httpx.Client, server: Any)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found["challenge_ts"])
 
 
+@pytest.mark.parametrize("path", PROFILES)
+@pytest.mark.parametrize("remoteip", ["198.51.100.9", "2001:db8::1", "somewhere"])
+def test_a_token_is_as_good_from_another_address(
+    http: httpx.Client, server: Any, path: str, remoteip: str
+) -> None:
+    found = verify(http, path, secret=server.secret, response=token(http, server), remoteip=remoteip)
+    assert found["success"] is True
+    assert remoteip not in json.dumps(found)
+
+
 @pytest.mark.parametrize("path", FULL)
 def test_the_full_profiles_tell_action_and_cdata(http: httpx.Client, server: Any, path: str) -> None:
     given = token(http, server, action="sign-up", cdata="order-17")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from cloud_server.captcha.keys import Keys, load_key, same_digits
 from cloud_server.captcha.settings import CaptchaSettings, Rates
 from cloud_server.captcha.types import Work
 from cloud_server.captcha.work import is_nonce, new_salt, solves
+from cloud_server.rpc.captcha.listeners import admin_token
 from shared.errors import Code, GoodnoiseError
 
 
@@ -23,6 +25,27 @@ def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     assert load_key(path) == key
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [each.name for each in path.parent.iterdir()] == ["captcha.key"]
+
+
+def test_a_key_can_be_read_by_its_owner_alone_at_any_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    written = os.fsync
+
+    def look(handle: int) -> None:
+        seen.extend(stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir())
+        written(handle)
+
+    monkeypatch.setattr(os, "fsync", look)
+    before = os.umask(0)
+    try:
+        load_key(tmp_path / "captcha.key")
+        admin_token(tmp_path / "admin-token")
+    finally:
+        os.umask(before)
+    assert seen
+    assert set(seen) == {0o600}
 
 
 def test_processes_that_begin_at_once_read_the_same_key(tmp_path: Path) -> None:

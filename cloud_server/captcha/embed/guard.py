@@ -62,7 +62,7 @@ class Guard:
         fails: what happens while the service cannot be asked.
         max_body: bytes of a guarded form; more is refused, since it is held in memory.
         page: makes the HTML that a refused visitor sees.
-        send_address: tell the service the visitor's address, as the server sees it.
+        send_address: tell the service the visitor's address, as the server sees it. It is not compared.
     """
 
     paths: Sequence[str]

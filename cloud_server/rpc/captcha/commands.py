@@ -35,7 +35,7 @@ def serve(
         str | None,
         typer.Option(
             help="redis://HOST:PORT/DB of the limits' counters; this one needs no disk.",
-            show_default="those of --state",
+            show_default="those of --state; with SQLite each process counts for itself",
         ),
     ] = None,
     http: Annotated[

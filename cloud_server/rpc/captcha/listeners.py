@@ -11,6 +11,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from cloud_server.captcha.keys import make_private
 from cloud_server.rpc.captcha.admin import CaptchaAdminServicer
 from cloud_server.rpc.captcha.callers import RequireBearer
 from cloud_server.rpc.captcha.servicer import CaptchaServicer
@@ -95,8 +96,7 @@ def admin_token(path: Path) -> str:
     with storage_errors(path, setting="--admin-token-file"):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            # Only its owner can read the file at any moment: the scratch file is made before it is filled.
-            _write_private(path, secrets.token_urlsafe(_TOKEN_BYTES))
+            make_private(path, secrets.token_urlsafe(_TOKEN_BYTES))
         mode, token = path.stat().st_mode, path.read_text().strip()
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise GoodnoiseError(
@@ -107,15 +107,3 @@ def admin_token(path: Path) -> str:
             Code.CORRUPT, f"token file {path} holds no token of {_TOKEN_BYTES} characters; remove it"
         )
     return token
-
-
-def _write_private(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(f"{text}\n")
-        scratch.replace(path)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise

@@ -26,7 +26,7 @@ class ServeSettings:
     Args:
         state: address of the store, as of `open_store`; it may hold a password.
         counters: address of the limits' counters, as `state`; None for those of `state`. A Redis of its
-            own needs no disk: with `appendfsync always` each of a call's counts would wait for one.
+            own needs no disk: with `appendfsync always` a call's counts would wait for one.
         http: HOST:PORT for browsers and sites' servers; None for none. Port 0 takes a free one, everywhere.
         grpc: HOST:PORT for apps and sites' servers; None for none.
         admin: HOST:PORT for operators; None for none.
