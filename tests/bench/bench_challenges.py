@@ -1,9 +1,10 @@
-"""How fast challenges are made and issued on one core, beside the floor: the bare gradients of the readers.
+"""How fast challenges are made and issued on one core, beside the floor: what the attack's networks take.
 
     python tests/bench/bench_challenges.py [--images 96] [--seed 2] [--deployment 3]
 
-Prints JSON. Times are CPU time of this process with one thread. The floor is what the attack's gradient calls
-alone take, each reader as often as its turn comes; what is above it is rendering, the loop and the gate.
+Prints JSON. Times are CPU time of this process with one thread. The floor is what the perturbing network's
+forward pass and the attack's gradient calls alone take, each reader as often as its turn comes; what is above
+it is rendering, the loop and the gate, whose readers are the larger part.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ from itertools import islice
 import numpy as np
 import torch
 
-from cloud_server.captcha.challenges.maker import BATCH, Maker, load_maker
-from cloud_server.captcha.challenges.oracle import Misread, other_texts
+from cloud_server.captcha.challenges.maker import BATCH, Maker, load_maker, scene_of
+from cloud_server.captcha.challenges.oracle import Misread
 from cloud_server.captcha.challenges.render import draw_text, render
+from cloud_server.captcha.challenges.start import drawn
+from cloud_server.captcha.challenges.types import ALPHABET
+from models.text.perturber import load_perturber
+from models.text.quick import quick
 from shared.attack.keys import Keys
 
 
@@ -31,8 +36,14 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
+def quickest(work: Callable[[], object]) -> float:
+    """CPU time of the quickest of three calls after one that warms up."""
+    work()
+    return min(seconds_of(work) for _ in range(3))
+
+
 def floor_of(maker: Maker, networks: list[torch.nn.Module], *, seed: int) -> float:
-    """CPU seconds of an image's gradient calls."""
+    """CPU seconds of an image's forward pass of the perturber and gradient calls of the readers."""
     recipe, rng = maker.recipe, np.random.default_rng(seed)
     rendered = [
         render(
@@ -40,14 +51,18 @@ def floor_of(maker: Maker, networks: list[torch.nn.Module], *, seed: int) -> flo
         )
         for _ in range(BATCH)
     ]
-    images = torch.from_numpy(np.stack([item.image for item in rendered])[:, None])
-    labels, targets = other_texts([item.text for item in rendered], rng=rng)
-    keys, spent = Keys(seed, tuple(range(BATCH))), []
-    for network in networks:
-        oracle = Misread(network, labels, targets)
-        oracle(images, keys)  # warm
-        spent.append(min(seconds_of(lambda oracle=oracle: oracle(images, keys)) for _ in range(3)))
-    return recipe.attack.steps * float(np.average(spent, weights=[w for _, w in recipe.readers])) / BATCH
+    scene = scene_of(rendered, recipe, rng=rng)
+    keys = Keys(seed, tuple(range(BATCH)))
+    oracles = [Misread(network, scene.labels, scene.targets) for network in networks]
+    spent = [quickest(lambda oracle=oracle: oracle(scene.dark, keys)) for oracle in oracles]
+    gradients = recipe.loop.steps * float(np.average(spent, weights=[w for _, w in recipe.readers]))
+    perturber = quick(load_perturber(ALPHABET))
+
+    def draw() -> None:
+        with torch.no_grad():
+            drawn(perturber, scene, levels=recipe.levels, rng=rng)
+
+    return (gradients + quickest(draw)) / BATCH
 
 
 def main() -> None:

@@ -37,6 +37,7 @@ FEW = 4
 FAINT = Recipe(
     style=Style(contrast=(14, 58), grain=(2, 8)),
     readers=(("columns", 1.0),),
+    start=False,
     attack=replace(ATTACK, steps=1),
 )
 

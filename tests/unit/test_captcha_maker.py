@@ -21,7 +21,7 @@ from cloud_server.captcha.challenges.gate import (  # noqa: E402
     pass_gate,
 )
 from cloud_server.captcha.challenges.legibility import stroke_contrast, template_scores  # noqa: E402
-from cloud_server.captcha.challenges.maker import ATTACK, Maker, Recipe, load_maker  # noqa: E402
+from cloud_server.captcha.challenges.maker import ATTACK, REFINE, Maker, Recipe, load_maker  # noqa: E402
 from cloud_server.captcha.challenges.render import Style, render  # noqa: E402
 from cloud_server.captcha.challenges.types import ALPHABET, HEIGHT, WIDTH  # noqa: E402
 from cloud_server.captcha.challenges.witness import WITNESSES, HardenedReaders  # noqa: E402
@@ -168,9 +168,17 @@ def test_the_version_follows_the_recipe(quick):
         replace(QUICK, style=Style(rotation=1.5)),
         replace(QUICK, attack=replace(ATTACK, steps=3)),
         replace(QUICK, readers=(("attention", 1.0),)),
+        replace(QUICK, start=False),
     )
     versions = {quick.version, load_maker(QUICK, deployment=1).version}
-    assert len(versions | {load_maker(recipe).version for recipe in changed}) == 6
+    assert len(versions | {load_maker(recipe).version for recipe in changed}) == 7
+
+
+def test_a_recipe_without_a_start_goes_all_of_the_way_in_steps():
+    assert Recipe().loop == REFINE
+    assert replace(Recipe(), start=False).loop == ATTACK
+    assert QUICK.loop.steps == 2
+    assert REFINE.steps < ATTACK.steps
 
 
 def gated(image, rendered, **settings):
@@ -236,9 +244,8 @@ def test_readers_are_not_asked_about_what_is_held_back_anyway():
 
 
 def test_the_gate_asks_the_readers_that_the_recipe_names():
-    asks = replace(
-        QUICK, misled=("columns",), attack=replace(ATTACK, steps=1, step_size=0.01, random_start=0.0)
-    )
+    weak = replace(ATTACK, steps=1, step_size=0.01, random_start=0.0)
+    asks = replace(QUICK, misled=("columns",), start=False, attack=weak)
     texts = [item.rendered.text for item in load_maker(asks).make(8, seed=3)]
     held, issued = (
         {item.rendered.text for item in load_maker(recipe).make(8, seed=3) if item.passed}

@@ -15,7 +15,9 @@ from cloud_server.captcha.challenges.maker import Recipe, load_maker  # noqa: E4
 from cloud_server.captcha.challenges.render import render  # noqa: E402
 from cloud_server.captcha.challenges.types import ALPHABET, WIDTH  # noqa: E402
 from cloud_server.captcha.report.harvest import Readable  # noqa: E402
+from cloud_server.captcha.training import perturbing  # noqa: E402
 from cloud_server.captcha.training import run as running  # noqa: E402
+from cloud_server.captcha.training.perturbing import Lesson  # noqa: E402
 from cloud_server.captcha.training.plan import Plan, Stage, tasks  # noqa: E402
 from cloud_server.captcha.training.run import train_readers  # noqa: E402
 from cloud_server.captcha.training.samples import STRIPES, make_samples, stripes  # noqa: E402
@@ -24,6 +26,7 @@ from cloud_server.captcha.training.trainer import Trainer, begin, learning_loss,
 from cloud_server.cli import app  # noqa: E402
 from cloud_server.exits import Exit  # noqa: E402
 from models.text.networks import ARCHITECTURES, SLOTS  # noqa: E402
+from models.text.perturber import PERTURBER, load_perturber  # noqa: E402
 from models.text.readers import (  # noqa: E402
     READERS,
     Reader,
@@ -271,6 +274,27 @@ def test_the_command_trains_and_tells(small_table, command, tmp_path):
     late = command("--stage", "adapted", *options)
     assert late.exit_code == Exit.BAD_INPUT
     assert weights_name("h2") in late.stderr.replace("\n", "")
+
+
+def test_the_command_trains_the_perturber_last(small_table, command, tmp_path, monkeypatch):
+    asked = []
+
+    def lesson(plan, readers=None):
+        asked.append((plan.batch, readers))
+        own = tuple(load_reader(name, ALPHABET) for name in ("attention", "segments"))
+        return Lesson(Recipe(), large=own[:1], small=own[1:], hardened=own[:1], size=plan.batch)
+
+    monkeypatch.setattr(perturbing, "load_lesson", lesson)
+    alone = command("--stage", "perturber", "--steps", "2", "--batch", "2")
+    assert alone.exit_code == 0, alone.stderr
+    found = json.loads(alone.stdout)[PERTURBER]
+    assert found == json.loads((tmp_path / "perturber.json").read_bytes())
+    assert (found["steps"], asked) == (2, [(2, None)])
+    assert load_perturber(ALPHABET, tmp_path)
+    rest = command("--steps", "1", "--held-out", "2", "--images", "4")
+    assert rest.exit_code == 0, rest.stderr
+    assert list(json.loads(rest.stdout))[-1] == PERTURBER
+    assert asked[1:] == [(perturbing.PERTURBER_BATCH, tmp_path)]
 
 
 def test_the_command_refuses_more_held_out_than_there_is(command):

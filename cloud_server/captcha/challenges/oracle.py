@@ -14,7 +14,10 @@ from models.text.readers import encode, reading_loss
 from shared.attack.keys import Keys
 from shared.attack.oracles import LossGradient
 
-__all__ = ["Misread", "other_texts"]
+__all__ = ["Misread", "StillRead", "other_texts"]
+
+# Nats a character below which a text counts as read.
+_READ = 0.15
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,27 @@ class Misread:
             leaf = images.detach().requires_grad_()
             output = self.network(leaf)
             loss = reading_loss(output, self.labels) - reading_loss(output, self.targets)
+            (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+        return LossGradient(loss.detach(), gradient)
+
+
+@dataclass(frozen=True)
+class StillRead:
+    """How far a reader is from reading the true text: 0 where it reads it clearly. Descended, not ascended.
+
+    Args:
+        network: reader, images N 1 H W to its output.
+        labels: true classes, int64 N K.
+    """
+
+    network: nn.Module
+    labels: Tensor
+
+    def __call__(self, images: Tensor, keys: Keys, /) -> LossGradient:
+        """Loss (N) and gradient (N 1 H W); nothing is random here."""
+        with torch.enable_grad():
+            leaf = images.detach().requires_grad_()
+            loss = (reading_loss(self.network(leaf), self.labels) - _READ).clamp_min(0)
             (gradient,) = torch.autograd.grad(loss.sum(), leaf)
         return LossGradient(loss.detach(), gradient)
 

@@ -39,7 +39,7 @@ class Style:
 
     fonts: tuple[Font, ...] = ()
     ground: Range = (170, 225)
-    contrast: Range = (54, 64)
+    contrast: Range = (60, 70)
     fade: Range = (0.9, 1.0)
     cap_height: Range = (31, 38)
     rotation: float = 9.0
@@ -48,7 +48,7 @@ class Style:
     gap: Range = (1, 6)
     grain: Range = (9, 12)
     ink_grain: Range = (5, 9)
-    clouds: float = 10.0
+    clouds: float = 16.0
     wave: float = 1.8
     arcs: int = 0
     blur: Range = (0.3, 0.6)

@@ -8,6 +8,7 @@ ROC curve was 0.74 for four readers of this kind, and 0.63 for the template obse
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,14 +19,14 @@ from torch import Tensor, nn
 from cloud_server.captcha.challenges.gate import Levels
 from cloud_server.captcha.challenges.types import ALPHABET, Rendered
 from models.text.readers import encode
-from shared.attack.keys import Keys
-from shared.attack.transforms import Blur
+from shared.attack.transforms.matrices import gaussian
 
 __all__ = ["WITNESSES", "HardenedReaders"]
 
 # Those of the attention kind say one distribution a place.
 WITNESSES = ("attention-h1", "attention-h2", "attention-h4")
-_BLUR = Blur(1.0, 1.0)
+# Pixels.
+_SIGMA = 1.0
 
 
 class HardenedReaders:
@@ -63,5 +64,10 @@ class HardenedReaders:
 
 
 def _views(batch: Tensor) -> tuple[Tensor, Tensor]:
-    params = _BLUR.draw(Keys(0, tuple(range(len(batch)))), tuple(batch.shape))
-    return batch, _BLUR.apply(batch, params)
+    rows, columns = (_blur(length) for length in batch.shape[2:])
+    return batch, rows @ batch @ columns.T
+
+
+@functools.lru_cache(maxsize=4)
+def _blur(length: int) -> Tensor:
+    return torch.from_numpy(gaussian(length, sigma=_SIGMA)).float()
