@@ -169,6 +169,7 @@ def test_ambiguous_or_broken_images_are_refused(
     [
         ({"recipe": "m3m"}, "there is no 'm3m'"),
         ({"recipe": "d-rand"}, "balances nothing; use resample_source"),
+        ({"recipe": "aeda-both"}, "balances nothing; use resample_source"),
         ({"recipe": 5}, "'recipe' parameter of AdversarialSampler must be"),
         ({"updates": 0}, "'updates' parameter"),
         ({"image_shape": (8,)}, r"image_shape must be \(H, W\) or \(H, W, C\)"),
