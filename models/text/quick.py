@@ -41,5 +41,6 @@ def quick(network: nn.Module) -> nn.Module:
 
 def has_matrices() -> bool:
     """Whether the processor has instructions for products of bfloat16 matrices."""
-    ask = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(ask and ask())
+    # Releases before 2.10 cannot tell.
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    return bool(ask is not None and ask().get("amx_bf16", False))

@@ -1,10 +1,11 @@
 """How fast challenges are made and issued on one core, beside the floor: what the attack's networks take.
 
-    python tests/bench/bench_challenges.py [--images 96] [--seed 2] [--deployment 3]
+    python tests/bench/bench_challenges.py [--images 96] [--seed 2] [--deployment 3] [--float32]
 
 Prints JSON. Times are CPU time of this process with one thread. The floor is what the perturbing network's
 forward pass and the attack's gradient calls alone take, each reader as often as its turn comes; what is above
-it is rendering, the loop and the gate, whose readers are the larger part.
+it is rendering, the loop and the gate, whose readers are the larger part. `--float32` is what a processor
+without products of bfloat16 matrices does.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from cloud_server.captcha.challenges.oracle import Misread
 from cloud_server.captcha.challenges.render import draw_text, render
 from cloud_server.captcha.challenges.start import drawn
 from cloud_server.captcha.challenges.types import ALPHABET
+from models.text import quick as slow
 from models.text.perturber import load_perturber
 from models.text.quick import quick
 from shared.attack.keys import Keys
@@ -72,7 +74,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=96)
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--deployment", type=int, default=3)
+    parser.add_argument("--float32", action="store_true")
     options = parser.parse_args()
+    if options.float32:
+        slow.has_matrices = lambda: False
     maker = load_maker(deployment=options.deployment)
     maker.make(BATCH, seed=options.seed + 1)  # warm
     passed = 0
@@ -88,6 +93,7 @@ def main() -> None:
         "made_per_second": options.images / spent,
         "issued_per_second": passed / spent,
         "passed": passed / options.images,
+        "bfloat16": slow.has_matrices(),
         "floor_seconds_an_image": floor,
         "seconds_an_image": spent / options.images,
         "ratio_to_floor": spent / options.images / floor,
