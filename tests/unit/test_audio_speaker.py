@@ -145,9 +145,11 @@ def test_the_noise_is_as_loud_as_the_style_says(library: Engine, cache: Path, sn
     assert 10 * np.log10(both / noise) == pytest.approx(10 * np.log10(1 + 10 ** (snr / 10)), abs=2.5)
 
 
-def test_the_listener_tells_clean_digits_of_other_recordings(speaker: DigitSpeaker, library: Engine) -> None:
+def test_the_listener_tells_clean_digits_of_other_recordings(
+    speaker: DigitSpeaker, library: Engine, tmp_path: Path
+) -> None:
     stranger = record_bank("en", library, np.random.default_rng(0), variants=6)
-    quiet = DigitSpeaker(library, ("en",), cache=Path("unused"), style=SoundStyle(snr=40))
+    quiet = DigitSpeaker(library, ("en",), cache=tmp_path, style=SoundStyle(snr=40))
     quiet.bank = lambda language: stranger  # type: ignore[method-assign]
     listener = TemplateListener.of(speaker.bank("en"))
 
