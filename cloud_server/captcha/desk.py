@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from cloud_server.captcha import rules, trials
+from cloud_server.captcha.admission import Admission, challenge_key
 from cloud_server.captcha.keys import Keys, same_digits
 from cloud_server.captcha.limiting import Act, Caller, Limits
 from cloud_server.captcha.settings import CaptchaSettings
-from cloud_server.captcha.sites import Sites, allows
+from cloud_server.captcha.sites import Sites
 from cloud_server.captcha.speaking import Speaking
 from cloud_server.captcha.state.records import Challenge, Site
 from cloud_server.captcha.state.store import Store
@@ -54,8 +54,9 @@ class CaptchaDesk:
         self._settings = settings
         self._clock = clock
         self._keys = Keys(settings.key)
-        self._sites = Sites(store)
-        self._verifier = Verifier(store, self._sites, self._keys, settings)
+        sites = Sites(store)
+        self._admission = Admission(store, sites, limits, self._keys, settings, clock)
+        self._verifier = Verifier(store, sites, self._keys, settings)
         self._speaking = Speaking(speaker) if speaker is not None and speaker.languages else None
 
     async def issue(
@@ -70,11 +71,11 @@ class CaptchaDesk:
     ) -> Issued:
         """A new challenge; of audio in the spoken language nearest to `language`."""
         rules.check_words(visitor, action, cdata)
-        caller = self._caller(visitor)
-        site = await self._site_for(site_key, visitor.hostname, caller)
+        caller = self._admission.caller(visitor)
+        site = await self._admission.site(site_key, visitor)
         now, challenge_id = self._clock(), rules.new_challenge_id(self._keys)
         challenge = Challenge(
-            key=_key(challenge_id),
+            key=challenge_key(challenge_id),
             kind=_kind(site, kind),
             site=site.key,
             created=now,
@@ -93,11 +94,11 @@ class CaptchaDesk:
 
     async def image(self, challenge: str, visitor: Visitor) -> Media:
         """The image of a challenge, PNG."""
-        found = await self._found(challenge, visitor, Act.IMAGE, Kind.IMAGE)
+        found = await self._admission.challenge(challenge, visitor, Act.IMAGE, Kind.IMAGE)
         # Fetched while it is counted: where Redis writes to a disk each step waits for one.
         image, _ = await asyncio.gather(
             self._store.challenge_image(found.key, now=self._clock()),
-            self._limits.may(Act.IMAGE, self._caller(visitor), site=found.site),
+            self._limits.may(Act.IMAGE, self._admission.caller(visitor), site=found.site),
         )
         if image is None:
             raise rules.gone()
@@ -105,8 +106,8 @@ class CaptchaDesk:
 
     async def audio(self, challenge: str, visitor: Visitor) -> Media:
         """The sound of an audio challenge, WAV."""
-        found = await self._found(challenge, visitor, Act.IMAGE, Kind.AUDIO)
-        await self._limits.may(Act.IMAGE, self._caller(visitor), site=found.site)
+        found = await self._admission.challenge(challenge, visitor, Act.IMAGE, Kind.AUDIO)
+        await self._limits.may(Act.IMAGE, self._admission.caller(visitor), site=found.site)
         if self._speaking is None:
             raise rules.unavailable("no audio is offered now", self._settings.retry_seconds)
         left = max(1.0, found.expires - self._clock())
@@ -117,8 +118,8 @@ class CaptchaDesk:
 
     async def answer(self, challenge: str, answer: str, visitor: Visitor) -> Answered:
         """Spends a challenge; what cannot be an answer at all is refused and spends nothing."""
-        found = await self._found(challenge, visitor, Act.ANSWER)
-        await self._limits.may(Act.ANSWER, self._caller(visitor), site=found.site)
+        found = await self._admission.challenge(challenge, visitor, Act.ANSWER)
+        await self._limits.may(Act.ANSWER, self._admission.caller(visitor), site=found.site)
         rules.check_answer(found.kind, answer)
         now = self._clock()
         # Of all who answer at the same time one gets it.
@@ -146,22 +147,6 @@ class CaptchaDesk:
     async def depth(self) -> int:
         """Images that wait in the pool."""
         return await self._store.pool_depth()
-
-    async def _site_for(self, key: str, hostname: str, caller: Caller) -> Site:
-        try:
-            return await self._site(key, hostname)
-        except GoodnoiseError:
-            await self._limits.may(Act.ISSUE, caller)  # who asks for what there is not is counted too
-            raise
-
-    async def _site(self, key: str, hostname: str) -> Site:
-        site = self._trial(key) or await self._sites.of_key(key)
-        if site is None:
-            raise GoodnoiseError(Code.NOT_FOUND, "there is no site of this key; see the key in the page")
-        if not allows(site, hostname):
-            message = f"the host {hostname or 'unknown'!r} is none of the site's; add it to its hostnames"
-            raise GoodnoiseError(Code.PERMISSION, message)
-        return site
 
     def _trial(self, key: str) -> Site | None:
         return trials.trial_site(key) if self._settings.test_keys else None
@@ -197,38 +182,6 @@ class CaptchaDesk:
             work=Work(challenge.salt, challenge.bits) if challenge.kind is Kind.WORK else None,
         )
 
-    async def _found(self, challenge: str, visitor: Visitor, act: Act, kind: Kind | None = None) -> Challenge:
-        """A challenge that this visitor may ask for; who asks for another is counted here."""
-        try:
-            if not rules.is_challenge_id(challenge, self._keys):
-                raise rules.no_challenge()
-            found = await self._store.challenge_get(_key(challenge), now=self._clock())
-            if found is None:
-                raise rules.gone()
-            self._check(found, visitor, kind)
-        except GoodnoiseError:
-            await self._limits.may(act, self._caller(visitor))
-            raise
-        return found
-
-    def _check(self, found: Challenge, visitor: Visitor, kind: Kind | None) -> None:
-        if kind is not None and found.kind is not kind:
-            message = f"the challenge is one of {found.kind}, which has no {kind}; ask for another"
-            raise GoodnoiseError(Code.PRECONDITION, message)
-        if not self._speaks_at(visitor.stated_by, found.site):
-            message = (
-                "the challenge is another site's; state a visitor's address at challenges of your own site"
-            )
-            raise GoodnoiseError(Code.PERMISSION, message)
-
-    def _speaks_at(self, stated_by: str, site: str) -> bool:
-        """Whether who states an address may do so at this site; test keys may at each other."""
-        both_trials = self._trial(stated_by) is not None and self._trial(site) is not None
-        return stated_by in ("", site) or both_trials
-
-    def _caller(self, visitor: Visitor) -> Caller:
-        return self._limits.caller(visitor.address, stated_by=visitor.stated_by)
-
     def _right(self, challenge_id: str, challenge: Challenge, answer: str) -> bool:
         if self._trial(challenge.site) is not None and challenge.site != trials.FORCES:
             return challenge.site == trials.PASSES
@@ -260,7 +213,3 @@ class CaptchaDesk:
 def _kind(site: Site, kind: Kind) -> Kind:
     """Sites of test keys are there without a pool and a speaker, but for the one that forces an image."""
     return Kind.WORK if site.key in (trials.PASSES, trials.FAILS) else kind
-
-
-def _key(challenge_id: str) -> bytes:
-    return hashlib.sha256(b"challenge" + challenge_id.encode()).digest()

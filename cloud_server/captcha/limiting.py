@@ -123,7 +123,7 @@ class Limits:
         await self._admit(self._acts(Act.ISSUE, caller, site), tallies)
         try:
             yield
-        except BaseException:
+        except Exception:  # not for who hangs up, whose challenge may be out of the pool by then
             await self._release(tallies)
             raise
 

@@ -143,6 +143,17 @@ async def test_a_challenge_that_could_not_be_given_does_not_count(clock: Clock) 
         pass
 
 
+async def test_who_hangs_up_has_not_solved_anything(clock: Clock) -> None:
+    found = limits(clock, unsolved=Rates(address="1/hour"))
+    caller = found.caller("192.0.2.1")
+    with pytest.raises(asyncio.CancelledError):
+        async with found.issuing(caller):
+            raise asyncio.CancelledError
+    with pytest.raises(GoodnoiseError, match="not solved"):
+        async with found.issuing(caller):
+            pytest.fail("it was allowed")
+
+
 async def test_solving_more_than_was_issued_gives_no_credit(clock: Clock) -> None:
     found = limits(clock, unsolved=Rates(address="1/hour"))
     caller = found.caller("192.0.2.1")
