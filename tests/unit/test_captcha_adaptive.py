@@ -51,6 +51,13 @@ def _train(folder: Path, plan: Plan = TINY, progress=lambda *_: None):
     return train_adaptive(_harvest(folder), plan, style=Style(), progress=progress)
 
 
+def test_images_made_against_other_readers_are_others(tmp_path: Path) -> None:
+    one, other = NoisyText(), NoisyText()
+    other.version = "2"
+    keys = {Harvest(maker, tmp_path, 0).key for maker in (one, other, NoisyText())}
+    assert len(keys) == 2
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run that nobody interrupted."""
