@@ -23,7 +23,7 @@ def fill(
         Path | None, typer.Option(help="Folder of 'captcha train'. Default: the readers that come along.")
     ] = None,
 ) -> None:
-    """Make images and keep so many of them waiting. One core makes about ten a second.
+    """Make images and keep so many of them waiting. One core makes ten to twenty a second.
 
     Several can run at once, also on other machines, with the same state and key.
     """

@@ -39,7 +39,7 @@ class Style:
 
     fonts: tuple[Font, ...] = ()
     ground: Range = (170, 225)
-    contrast: Range = (60, 70)
+    contrast: Range = (56, 66)
     fade: Range = (0.9, 1.0)
     cap_height: Range = (31, 38)
     rotation: float = 9.0
