@@ -15,7 +15,7 @@ from shared.attack.transforms import matrices
 from shared.attack.transforms.base import Params, Shape
 from shared.attack.transforms.matrices import Matrix
 
-__all__ = ["Blur", "Geometry", "MeanFilter", "Pad", "PadConvention", "Resize", "Separable", "axes_of"]
+__all__ = ["Blur", "Geometry", "MeanFilter", "Pad", "PadConvention", "Resize", "Separable"]
 
 
 class Axes(NamedTuple):
@@ -81,11 +81,10 @@ class Resize(Separable):
     def draw(self, keys: Keys, shape: Shape) -> Params:
         """A factor an image."""
         factors = [keys.rng(i).uniform(self.low, self.high) for i in range(len(keys.ids))]
-        return [axes_of(partial(_there_and_back, factor=f), shape) for f in factors]
+        return [_both(partial(_there_and_back, factor=f), shape) for f in factors]
 
 
-def axes_of(make: Callable[[int], Matrix], shape: Shape) -> Axes:
-    """The matrices of both axes of images N C H W, each made from the axis' length."""
+def _both(make: Callable[[int], Matrix], shape: Shape) -> Axes:
     rows = make(shape[2])
     return Axes(rows, rows if shape[3] == shape[2] else make(shape[3]))
 
@@ -117,7 +116,7 @@ class Blur(Separable):
     def draw(self, keys: Keys, shape: Shape) -> Params:
         """A sigma an image."""
         sigmas = [keys.rng(i).uniform(self.low, self.high) for i in range(len(keys.ids))]
-        return [axes_of(partial(matrices.gaussian, sigma=s), shape) for s in sigmas]
+        return [_both(partial(matrices.gaussian, sigma=s), shape) for s in sigmas]
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ class MeanFilter(Separable):
 
     def draw(self, keys: Keys, shape: Shape) -> Params:
         """The same matrices for each image; nothing is random."""
-        return [axes_of(partial(matrices.box, size=self.size), shape)] * len(keys.ids)
+        return [_both(partial(matrices.box, size=self.size), shape)] * len(keys.ids)
 
 
 PadConvention = Literal["official", "transferattack", "torchattacks"]

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from shared.attack.arrays import Array, doubles, like, namespace
 from shared.attack.keys import Keys
-from shared.attack.transforms import matrices
 from shared.attack.transforms.base import Params, Shape
-from shared.attack.transforms.separable import Separable, axes_of
+from shared.attack.transforms.separable import Blur
 
 __all__ = ["ToneCurve", "Unshade"]
 
@@ -87,16 +85,16 @@ class Unshade:
 
     def draw(self, keys: Keys, shape: Shape) -> Params:
         """A sigma an image."""
-        sigmas = [keys.rng(i).uniform(self.low, self.high) for i in range(len(keys.ids))]
-        return [axes_of(partial(matrices.gaussian, sigma=sigma), shape) for sigma in sigmas]
+        return self._blur.draw(keys, shape)
 
     def apply(self, x: Array, params: Params) -> Array:
         """Images of a mean of one half; values may leave [0,1]."""
-        return x - _SLOW.apply(x, params) + 0.5
+        return x - self._blur.apply(x, params) + 0.5
 
     def adjoint(self, gradient: Array, x: Array, params: Params) -> Array:
         """The gradient less its way back through the blur."""
-        return gradient - _SLOW.adjoint(gradient, x, params)
+        return gradient - self._blur.adjoint(gradient, x, params)
 
-
-_SLOW = Separable()
+    @property
+    def _blur(self) -> Blur:
+        return Blur(self.low, self.high)
