@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cloud_server.captcha.places import KeyFile, StateUrl, key_file, state_url
+from cloud_server.captcha.places import KeyFile, ReadersFolder, StateUrl, key_file, state_url
 from cloud_server.exits import command_errors
 
 __all__ = ["fill"]
@@ -19,9 +19,7 @@ def fill(
     until_full: Annotated[bool, typer.Option("--until-full", help="Stop when so many wait.")] = False,
     state: StateUrl = None,
     key: KeyFile = None,
-    readers: Annotated[
-        Path | None, typer.Option(help="Folder of 'captcha train'. Default: the readers that come along.")
-    ] = None,
+    readers: ReadersFolder = None,
 ) -> None:
     """Make images and keep so many of them waiting. One core makes ten to twenty a second.
 
