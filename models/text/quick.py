@@ -7,8 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from models.precision import at_precision
 from models.text.networks import TextOutput
-from models.vision.precision import at_precision
 
 __all__ = ["Quick", "has_matrices", "quick"]
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
-from models.vision.precision import PRECISIONS, Precision, at_precision, check_precision
+from models.precision import PRECISIONS, Precision, at_precision, check_precision
 from shared.errors import Code, GoodnoiseError
 from shared.files import write_atomically
 
@@ -43,7 +43,7 @@ class Training:
         augment: 'flip-crop' mirrors half of the images and moves each by up to an eighth of its height.
         warm_up: share of the updates in which the rate rises; afterwards it falls to 0 along a cosine.
         smoothing: of the labels.
-        precision: of convolutions and products, see `models.vision.precision`; weights stay float32.
+        precision: of convolutions and products, see `models.precision`; weights stay float32.
     """
 
     updates: int = 1000

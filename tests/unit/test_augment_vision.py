@@ -15,9 +15,9 @@ from shared.errors import Code, GoodnoiseError
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
+from models.precision import InBfloat16, check_precision  # noqa: E402
 from models.vision.cifar import load_cifar  # noqa: E402
 from models.vision.networks import NETWORKS, build_classifier  # noqa: E402
-from models.vision.precision import InBfloat16, check_precision  # noqa: E402
 from models.vision.saving import load_classifier, save_classifier  # noqa: E402
 from models.vision.training import Training, augmented, batches_of, fit, predict, rate_at  # noqa: E402
 
@@ -140,7 +140,7 @@ def test_gradients_in_bfloat16_point_where_those_in_float32_do():
 
 
 def test_a_processor_without_bfloat16_is_told_to_use_float32(monkeypatch):
-    monkeypatch.setattr("models.vision.precision._has_bfloat16", lambda: False)
+    monkeypatch.setattr("models.precision._has_bfloat16", lambda: False)
     with pytest.raises(GoodnoiseError, match="use float32") as caught:
         fit(built(), *stripes(50), replace(SHORT, precision="bfloat16"), seed=3)
     assert caught.value.code == Code.PRECONDITION

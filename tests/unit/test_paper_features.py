@@ -171,7 +171,7 @@ def test_other_settings_in_the_same_folder_do_not_take_up_old_networks(figure, d
 
 
 def test_a_run_in_bfloat16_says_so_and_the_perturbations_still_name_their_class(data, tmp_path):
-    from models.vision.precision import check_precision
+    from models.precision import check_precision
 
     try:
         check_precision("bfloat16")

@@ -19,9 +19,9 @@ from cloud_server.augment.evaluate.datasets import load_pair
 from cloud_server.augment.rows import Rows, scale_of
 from cloud_server.augment.surrogate import Surrogate, as_surrogate
 from cloud_server.paper.features.settings import Protocol
+from models.precision import InBfloat16, Precision
 from models.vision.cifar import Labelled
 from models.vision.networks import build_classifier
-from models.vision.precision import InBfloat16, Precision
 from models.vision.saving import load_classifier, save_classifier
 from models.vision.training import Images, Labels, fit, predict
 from shared.files import storage_errors, write_atomically

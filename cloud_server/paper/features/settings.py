@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from cloud_server.augment.recipe import Loss
-from models.vision.precision import Precision
+from models.precision import Precision
 from models.vision.training import Training
 
 __all__ = ["PAPER", "PROTOCOLS", "Moving", "Protocol", "Universal"]
