@@ -3,6 +3,8 @@ PYTHON ?= python3
 # pip is asked for this release by name: elsewhere an unpinned torch may bring a build for GPUs of several gigabytes.
 TORCH ?= torch==2.13.0
 PHOTOS ?= deploy/photos
+# Files of tests that run at a time, one thread of arithmetic each.
+WORKERS ?= 2
 
 .PHONY: demo test check test-device proto proto-current bench clean
 
@@ -14,7 +16,8 @@ demo: .venv-demo/.made
 test: .venv/.made
 	mkdir -p .venv/packages
 	.venv/bin/goodnoise-models fetch --packages .venv/packages
-	GOODNOISE_PACKAGES=.venv/packages .venv/bin/python -m pytest --cov --cov-report=term
+	GOODNOISE_PACKAGES=.venv/packages OMP_NUM_THREADS=1 \
+		.venv/bin/python -m pytest --cov --cov-report=term -n $(WORKERS) --dist loadfile
 
 # What CI checks besides: style, types, import rules, protos, and that the checked-in stubs are current.
 check: .venv/.made proto-current

@@ -20,10 +20,10 @@ from itertools import islice
 import numpy as np
 import torch
 
-from cloud_server.captcha.challenges.maker import BATCH, Maker, load_maker, scene_of
+from cloud_server.captcha.challenges.maker import BATCH, Maker, load_maker
 from cloud_server.captcha.challenges.oracle import Misread
 from cloud_server.captcha.challenges.render import draw_text, render
-from cloud_server.captcha.challenges.start import drawn
+from cloud_server.captcha.challenges.start import drawn, scene_of
 from cloud_server.captcha.challenges.types import ALPHABET
 from models.text import quick as slow
 from models.text.perturber import load_perturber

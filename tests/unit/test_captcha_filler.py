@@ -21,7 +21,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from cloud_server.captcha.challenges.filler import deployment_of, fill, to_prepared  # noqa: E402
-from cloud_server.captcha.challenges.maker import ATTACK, Maker, Recipe, load_maker  # noqa: E402
+from cloud_server.captcha.challenges.maker import Maker, load_maker  # noqa: E402
+from cloud_server.captcha.challenges.recipe import ATTACK, Recipe  # noqa: E402
 from cloud_server.captcha.challenges.render import Style  # noqa: E402
 from cloud_server.captcha.keys import Keys  # noqa: E402
 from cloud_server.captcha.state import Challenge, open_store  # noqa: E402

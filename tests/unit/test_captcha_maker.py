@@ -21,7 +21,8 @@ from cloud_server.captcha.challenges.gate import (  # noqa: E402
     pass_gate,
 )
 from cloud_server.captcha.challenges.legibility import stroke_contrast, template_scores  # noqa: E402
-from cloud_server.captcha.challenges.maker import ATTACK, REFINE, Maker, Recipe, load_maker  # noqa: E402
+from cloud_server.captcha.challenges.maker import Maker, load_maker  # noqa: E402
+from cloud_server.captcha.challenges.recipe import ATTACK, REFINE, Recipe  # noqa: E402
 from cloud_server.captcha.challenges.render import Style, render  # noqa: E402
 from cloud_server.captcha.challenges.types import ALPHABET, HEIGHT, WIDTH  # noqa: E402
 from cloud_server.captcha.challenges.witness import WITNESSES, HardenedReaders  # noqa: E402

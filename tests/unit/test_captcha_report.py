@@ -12,7 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from cloud_server.captcha.challenges.maker import Recipe, load_maker  # noqa: E402
+from cloud_server.captcha.challenges.maker import load_maker  # noqa: E402
+from cloud_server.captcha.challenges.recipe import Recipe  # noqa: E402
 from cloud_server.captcha.challenges.render import draw_text, render  # noqa: E402
 from cloud_server.captcha.challenges.types import Made  # noqa: E402
 from cloud_server.captcha.report.pages import html, markdown  # noqa: E402

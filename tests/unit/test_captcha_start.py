@@ -9,10 +9,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
-from cloud_server.captcha.challenges.maker import Maker, Recipe, load_maker, scene_of  # noqa: E402
+from cloud_server.captcha.challenges.maker import Maker, load_maker  # noqa: E402
 from cloud_server.captcha.challenges.oracle import Misread, StillRead  # noqa: E402
+from cloud_server.captcha.challenges.recipe import Recipe  # noqa: E402
 from cloud_server.captcha.challenges.render import render  # noqa: E402
-from cloud_server.captcha.challenges.start import drawn, spans_of  # noqa: E402
+from cloud_server.captcha.challenges.start import (  # noqa: E402
+    drawn,
+    scene_of,
+    spans_of,
+)
 from cloud_server.captcha.challenges.types import ALPHABET, DRAWN, HEIGHT, WIDTH  # noqa: E402
 from cloud_server.captcha.training.perturbing import Lesson, alike, train_perturber  # noqa: E402
 from cloud_server.captcha.training.plan import Plan  # noqa: E402

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
-from cloud_server.captcha.challenges.maker import Recipe, load_maker  # noqa: E402
+from cloud_server.captcha.challenges.maker import load_maker  # noqa: E402
+from cloud_server.captcha.challenges.recipe import Recipe  # noqa: E402
 from cloud_server.captcha.challenges.render import render  # noqa: E402
 from cloud_server.captcha.challenges.types import ALPHABET, WIDTH  # noqa: E402
 from cloud_server.captcha.report.harvest import Readable  # noqa: E402

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cloud_server.captcha.challenges.fonts import choose_fonts
 from cloud_server.captcha.challenges.gate import (
@@ -22,147 +22,25 @@ from cloud_server.captcha.challenges.gate import (
     Witness,
     pass_gate,
 )
-from cloud_server.captcha.challenges.oracle import Misread, other_texts
-from cloud_server.captcha.challenges.render import Style, draw_text, render
-from cloud_server.captcha.challenges.start import Scene, drawn, spans_of
-from cloud_server.captcha.challenges.types import ALPHABET, DRAWN, Made, Plane, Rendered
-from cloud_server.captcha.challenges.witness import WITNESSES, HardenedReaders
+from cloud_server.captcha.challenges.oracle import Misread
+from cloud_server.captcha.challenges.recipe import Recipe
+from cloud_server.captcha.challenges.render import draw_text, render
+from cloud_server.captcha.challenges.start import drawn, scene_of
+from cloud_server.captcha.challenges.types import ALPHABET, Made, Rendered
+from cloud_server.captcha.challenges.witness import HardenedReaders
 from cloud_server.threads import one_thread
 from models.text.perturber import PERTURBER, load_perturber
 from models.text.quick import quick
 from models.text.readers import READERS, decode, load_reader, read_weights, weights_name
 from models.text.recogniser import load_text_net
-from shared.attack.attack import Attack, run
+from shared.attack.attack import run
 from shared.attack.budgets import Linf
 from shared.attack.oracles import Alternating
-from shared.attack.transforms import (
-    Binarise,
-    Blur,
-    Chain,
-    Identity,
-    Jpeg,
-    MeanFilter,
-    MedianFilter,
-    OneOf,
-    Resize,
-    ToneCurve,
-    Unshade,
-)
 
-__all__ = [
-    "ATTACK",
-    "BATCH",
-    "MISLED",
-    "PREPROCESSING",
-    "READERS_ATTACKED",
-    "REFINE",
-    "Maker",
-    "Recipe",
-    "load_maker",
-    "load_network",
-    "scene_of",
-]
+__all__ = ["BATCH", "Maker", "load_maker", "load_network"]
 
 # As many images are attacked at once: more gain nothing on one core.
 BATCH = 32
-
-
-# An attack on the large readers of the zoo carries best to strange ones, so their turn comes often although
-# it costs ten times as much. Of hardened readers there are but two: attacking what is robust changes what a
-# reader sees. The gate asks hardened readers besides.
-READERS_ATTACKED = (
-    ("columns", 1.0),
-    ("attention", 1.0),
-    ("segments", 1.0),
-    ("attention-h1", 1.0),
-    ("columns-h2", 1.0),
-    ("ppocr-v6-rec", 1.5),
-    ("captcha-whisperer", 1.5),
-)
-# Those that strange solvers are most like: what these still read, others do.
-MISLED = ("captcha-whisperer", "ppocr-v6-rec")
-# What solvers do to images first, one a step (expectation over transforms, arXiv 1707.07397).
-PREPROCESSING = OneOf(
-    (
-        Identity(),
-        Blur(),
-        Resize(),
-        MedianFilter(),
-        MeanFilter(),
-        Binarise(),
-        Jpeg(),
-        # Strokes are darker than anything an attack draws: a stretched range of tones would bring them out.
-        Chain((Blur(0.3, 2.0), ToneCurve(white=(0.1, 0.6)))),
-        Chain((Unshade(), Blur(0.3, 2.0), ToneCurve(white=(0.1, 0.6)))),
-    ),
-    (0.3, 0.11, 0.11, 0.03, 0.03, 0.03, 0.05, 0.22, 0.12),
-)
-# Where nothing draws a start: all of the way in long steps.
-ATTACK = Attack(
-    "captcha",
-    "arXiv 1710.06081, algorithm 1",
-    "MI from a random start, long steps, one reader and one preprocessing a step",
-    steps=10,
-    step_size=0.8,
-    decay=1.0,
-    transform=PREPROCESSING,
-    random_start=0.5,
-)
-# From what the perturbing network drew one short step. More of them fit the readers attacked: after three of
-# 0.3 strange solvers read more than twice as many characters and people fewer.
-REFINE = replace(ATTACK, name="captcha-refine", steps=1, step_size=0.1, random_start=0.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How challenges are made. Levels are of 8 bits.
-
-    Args:
-        style: how they look before the attack.
-        lengths: of texts, each as likely.
-        characters: what texts are drawn from, of the alphabet.
-        levels: how far any pixel may move.
-        ink_levels: how far a pixel within a stroke may move about its shift.
-        darker: levels by which strokes are darkened first, which pays for what the attack does in them.
-        readers: the readers attacked, each with how often its turn comes, relative to the others.
-        witnesses: hardened readers that the gate asks whether a character has turned into another one.
-        misled: of `readers`, those that the gate asks whether they still read the image; None for those of
-            `MISLED` among them.
-        start: whether the attack begins at what the perturbing network draws; else at a random point.
-        attack: the settings of the loop; None for `REFINE` after a start that was drawn, else `ATTACK`.
-    """
-
-    style: Style = field(default_factory=Style)
-    lengths: tuple[int, ...] = (6,)
-    characters: str = DRAWN
-    levels: int = 24
-    ink_levels: int = 14
-    darker: int = 9
-    readers: tuple[tuple[str, float], ...] = READERS_ATTACKED
-    witnesses: tuple[str, ...] = WITNESSES
-    misled: tuple[str, ...] | None = None
-    start: bool = True
-    attack: Attack | None = None
-
-    def __post_init__(self) -> None:
-        names = [name for name, _ in self.readers]
-        strange = set(self.misled or ()) - set(names)
-        if strange:
-            raise ValueError(f"recipe: misled names {min(strange)!r}, which is not among its readers {names}")
-
-    @property
-    def loop(self) -> Attack:
-        """The settings of the loop, whether given or not."""
-        if self.attack is not None:
-            return self.attack
-        return REFINE if self.start else ATTACK
-
-    @property
-    def asked(self) -> tuple[str, ...]:
-        """Names of the readers that the gate asks."""
-        if self.misled is not None:
-            return self.misled
-        return tuple(name for name, _ in self.readers if name in MISLED)
 
 
 class Maker:
@@ -229,7 +107,7 @@ class Maker:
             rendered: one batch.
             rng: of targets and of everything random in the attack.
         """
-        recipe, scene = self.recipe, self._scene(rendered, rng)
+        recipe, scene = self.recipe, scene_of(rendered, self.recipe, rng=rng)
         # Ground pixels may use the whole budget; a stroke's have spent a part on being darker.
         budget = Linf(recipe.levels, weight=scene.share)
         oracle = Alternating(
@@ -249,33 +127,9 @@ class Maker:
         )
         return [Made(item, *passed) for item, passed in zip(rendered, gated, strict=True)]
 
-    def _scene(self, rendered: Sequence[Rendered], rng: np.random.Generator) -> Scene:
-        return scene_of(rendered, self.recipe, rng=rng)
-
     def _render(self, rng: np.random.Generator) -> Rendered:
         text = draw_text(rng, lengths=self.recipe.lengths, characters=self.recipe.characters)
         return render(text, rng=rng, style=self.recipe.style)
-
-
-def scene_of(rendered: Sequence[Rendered], recipe: Recipe, *, rng: np.random.Generator) -> Scene:
-    """A batch as the attack takes it.
-
-    Args:
-        rendered: the batch.
-        recipe: by how much strokes are darkened, and what they may move.
-        rng: of the texts that they shall be read as.
-    """
-    clean = _stack([item.image for item in rendered])
-    ink = _stack([item.ink for item in rendered])
-    labels, targets = other_texts([item.text for item in rendered], rng=rng)
-    return Scene(
-        dark=(clean - recipe.darker / 255 * ink).clamp(0, 1),
-        ink=ink,
-        share=1 - (1 - recipe.ink_levels / recipe.levels) * ink,
-        spans=spans_of(rendered),
-        labels=labels,
-        targets=targets,
-    )
 
 
 class _Reading:
@@ -339,7 +193,3 @@ def load_network(name: str, folder: Path | None = None) -> nn.Module:
 def _digest(names: Sequence[str], folder: Path | None) -> str:
     own = [name for name in names if name in READERS or name == PERTURBER]
     return " ".join(hashlib.sha256(read_weights(name, folder)).hexdigest() for name in own)
-
-
-def _stack(planes: Sequence[Plane]) -> Tensor:
-    return torch.from_numpy(np.stack(planes)[:, None])

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cloud_server.captcha.challenges.oracle import other_texts
+from cloud_server.captcha.challenges.recipe import Recipe
 from cloud_server.captcha.challenges.types import Plane, Rendered
 
-__all__ = ["Scene", "drawn", "spans_of"]
+__all__ = ["Scene", "drawn", "scene_of", "spans_of"]
 
 # A column belongs to a character where it has this much ink, and a little to either side.
 _INK, _REACH = 0.1, 9
@@ -58,6 +60,27 @@ def drawn(network: nn.Module, scene: Scene, *, levels: int, rng: np.random.Gener
     return change * scene.share * (levels / 255)
 
 
+def scene_of(rendered: Sequence[Rendered], recipe: Recipe, *, rng: np.random.Generator) -> Scene:
+    """A batch as the attack takes it.
+
+    Args:
+        rendered: the batch.
+        recipe: by how much strokes are darkened, and what they may move.
+        rng: of the texts that they shall be read as.
+    """
+    clean = _stack([item.image for item in rendered])
+    ink = _stack([item.ink for item in rendered])
+    labels, targets = other_texts([item.text for item in rendered], rng=rng)
+    return Scene(
+        dark=(clean - recipe.darker / 255 * ink).clamp(0, 1),
+        ink=ink,
+        share=1 - (1 - recipe.ink_levels / recipe.levels) * ink,
+        spans=spans_of(rendered),
+        labels=labels,
+        targets=targets,
+    )
+
+
 def spans_of(rendered: Sequence[Rendered]) -> Tensor:
     """Which columns each character takes, at half the width: float32 N K W/2."""
     return torch.from_numpy(np.stack([_columns(item.letters) for item in rendered]))
@@ -67,3 +90,7 @@ def _columns(letters: Plane) -> Plane:
     inked = (letters.max(axis=1) > _INK).astype(np.uint8)
     near = cv2.dilate(inked, np.ones((1, _REACH), np.uint8))
     return np.asarray(near.reshape(len(near), -1, 2).max(axis=2), np.float32)
+
+
+def _stack(planes: Sequence[Plane]) -> Tensor:
+    return torch.from_numpy(np.stack(planes)[:, None])

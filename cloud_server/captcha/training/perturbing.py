@@ -14,16 +14,11 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from cloud_server.captcha.challenges.fonts import installed_fonts
-from cloud_server.captcha.challenges.maker import (
-    MISLED,
-    PREPROCESSING,
-    Recipe,
-    load_network,
-    scene_of,
-)
+from cloud_server.captcha.challenges.maker import load_network
 from cloud_server.captcha.challenges.oracle import Misread, StillRead
+from cloud_server.captcha.challenges.recipe import MISLED, PREPROCESSING, Recipe
 from cloud_server.captcha.challenges.render import draw_text, render
-from cloud_server.captcha.challenges.start import Scene, drawn
+from cloud_server.captcha.challenges.start import Scene, drawn, scene_of
 from cloud_server.captcha.challenges.types import ALPHABET
 from cloud_server.captcha.challenges.witness import WITNESSES
 from cloud_server.captcha.training.plan import Plan

@@ -13,7 +13,8 @@ import numpy as np
 from torch import nn
 
 from cloud_server.captcha.challenges.fonts import installed_fonts
-from cloud_server.captcha.challenges.maker import READERS_ATTACKED, Maker, Recipe, load_maker
+from cloud_server.captcha.challenges.maker import Maker, load_maker
+from cloud_server.captcha.challenges.recipe import READERS_ATTACKED, Recipe
 from cloud_server.captcha.challenges.types import ALPHABET
 from cloud_server.captcha.report.harvest import Harvest
 from cloud_server.captcha.training.plan import Plan, Stage, Task, tasks

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
-from cloud_server.captcha.challenges.maker import Recipe
 from cloud_server.captcha.challenges.oracle import Misread, other_texts
+from cloud_server.captcha.challenges.recipe import Recipe
 from cloud_server.captcha.challenges.types import ALPHABET
 from cloud_server.captcha.report.harvest import Readable
 from cloud_server.captcha.training.samples import Samples, make_samples
