@@ -43,6 +43,9 @@ NETWORKS: Mapping[str, Row] = MappingProxyType(
         "wide": Row(
             (64, 128, 256), (0, 1, 1), 2, "a quarter of an hour on one thread in bfloat16", shrink="pool"
         ),
+        "fine": Row(
+            (32, 64, 128, 256), (1, 1, 1, 1), 1, "every pixel at full size: learns more of what is fragile"
+        ),
         "resnet18": Row(
             (64, 128, 256, 512), (2, 2, 2, 2), 1, "the full protocol; arXiv 1512.03385, CIFAR form"
         ),

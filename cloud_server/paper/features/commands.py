@@ -47,7 +47,7 @@ How = Annotated[
 Images = Annotated[int | None, typer.Option(min=20, help="Training images instead.")]
 Updates = Annotated[int | None, typer.Option(min=1, help="Of each training instead.")]
 Network = Annotated[
-    str | None, typer.Option(help="Of each training instead: tiny, small, medium, wide or resnet18.")
+    str | None, typer.Option(help="Of each training instead: tiny, small, medium, wide, fine or resnet18.")
 ]
 Note = Annotated[str, typer.Option(help="On the data, printed with the figures.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of images, weights and attacks.")]
