@@ -66,7 +66,7 @@ ATTACK = Attack(
     random_start=0.5,
 )
 # From what the perturbing network drew one short step. More of them fit the readers attacked: after three of
-# 0.3 strange solvers read more than twice as many characters, and hardened readers fewer.
+# 0.3 strange solvers read three times as many characters, and the gate passes fewer (bench compare_recipes).
 REFINE = replace(ATTACK, name="captcha-refine", steps=1, step_size=0.1, random_start=0.0)
 
 
