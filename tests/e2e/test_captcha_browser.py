@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 ACT = 30_000  # ms that one step may take on a busy machine
 
@@ -123,6 +123,24 @@ def test_a_wrong_answer_brings_another_picture(page: Page, site: Any, server: An
     type_answer(page, "MARTY9")
     confirmed(page)
     assert send(page) == "Welcome"
+
+
+def test_what_was_said_while_a_picture_came_can_still_be_read(page: Page, site: Any, server: Any) -> None:
+    embed(site, server)
+    server.fill("HEXAR")
+    held: list[Route] = []
+    page.route("**/image*", lambda route: held.append(route))
+    begin(page, site.url)
+    status(page, "Loading")
+    page.get_by_role("textbox", name="Type the 5").press("Enter")
+    status(page, "Type the answer first")
+
+    page.get_by_role("img", name="Picture of 5").evaluate(
+        "image => { window.shown = new Promise(done => image.addEventListener('load', () => setTimeout(done))); }"
+    )
+    held[0].continue_()
+    page.evaluate("() => window.shown")
+    status(page, "Type the answer first")
 
 
 def test_a_picture_that_cannot_be_read_is_exchanged(page: Page, site: Any, server: Any) -> None:

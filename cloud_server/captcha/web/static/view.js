@@ -107,8 +107,14 @@ class View {
 
   /** A sentence for everybody; an alarm also takes its colour. */
   say(name, { alarm = false, n = '' } = {}) {
+    this.said = name;
     this.parts.status.classList.toggle('alarm', alarm);
     this.parts.status.textContent = name ? this.texts[name].replace('{n}', n) : '';
+  }
+
+  /** Takes a sentence back if it is the last that was said. */
+  hush(name) {
+    if (this.said === name) this.say('');
   }
 
   busy(on) {

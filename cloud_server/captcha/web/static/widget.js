@@ -72,7 +72,7 @@ class Widget {
     }
     await this.fetchInto(element, kind, signal);
     this.again = false;
-    this.view.say(say, { alarm: true });
+    if (!say) this.view.hush('loading'); // what was said meanwhile, of an empty answer for one, stays to be read
   }
 
   async fetchInto(element, kind, signal) {
