@@ -129,14 +129,18 @@ def test_what_was_said_while_a_picture_came_can_still_be_read(page: Page, site: 
     embed(site, server)
     server.fill("HEXAR")
     held: list[Route] = []
-    page.route("**/image*", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/image*", hold)
     begin(page, site.url)
     status(page, "Loading")
     page.get_by_role("textbox", name="Type the 5").press("Enter")
     status(page, "Type the answer first")
 
     page.get_by_role("img", name="Picture of 5").evaluate(
-        "image => { window.shown = new Promise(done => image.addEventListener('load', () => setTimeout(done))); }"
+        "image => { window.shown = new Promise(done => { image.onload = () => setTimeout(done); }); }"
     )
     held[0].continue_()
     page.evaluate("() => window.shown")

@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from cloud_server.paper.commands import app  # noqa: E402
+from cloud_server.paper.features.common import images_of, trained, work_folder  # noqa: E402
 from cloud_server.paper.features.figure3 import make_figure3  # noqa: E402
+from cloud_server.paper.features.moving import Run, moved_part, sets_of  # noqa: E402
 from cloud_server.paper.features.observation2 import make_observation2  # noqa: E402
 from cloud_server.paper.features.settings import PROTOCOLS, Moving, Universal  # noqa: E402
 from cloud_server.paper.features.table3 import TABLE3_ARMS, make_table3  # noqa: E402
@@ -214,9 +216,24 @@ def test_fewer_images_are_moved_and_another_training_learns_from_them(data, tmp_
     assert updates["perturbing for d-rand"] <= 60
     assert updates["training f-ori"] == 50
     assert {total for title, total in updates.items() if "training f-any" in title} == {7}
-    assert "60 of them moved by 2 steps" in text
+    assert "60 of them moved by 2 steps within L2 0.5" in text
     assert "7 updates of 32 images on each set" in text
     assert "network small" in text
+
+
+def test_images_and_their_control_move_as_far_as_the_radius(data, tmp_path):
+    protocol = replace(TINY, moving=Moving(images=60, steps=4, radius=2.0))
+    train, _ = images_of(data, tmp_path, protocol)
+    work = work_folder(tmp_path, protocol, train)
+    first = trained("f-ori", train.images, train.labels, train.classes, protocol, work=work, report=quiet)
+    part = moved_part(train, protocol)
+    made = next(sets_of(Run(protocol, work, quiet), first, part))
+    for name in ("f_any", "f_any_noise"):
+        moved = (made[name][0].astype(float) - part.images) / 255
+        lengths = np.sqrt((moved**2).sum(axis=(1, 2, 3)))
+        # Rounding to levels of 8 bits, and clipping.
+        assert 1.5 < np.median(lengths) < 2.1
+    assert made["f_any_rand"][0] is part.images
 
 
 def test_what_is_done_is_there_when_the_rest_is_interrupted(data, tmp_path):

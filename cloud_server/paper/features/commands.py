@@ -85,6 +85,9 @@ def observation2(
     updates: Updates = None,
     network: Network = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Of each attack instead.")] = None,
+    radius: Annotated[
+        float | None, typer.Option(min=0.01, max=30.0, help="L2 budget of each attack instead, of [0,1].")
+    ] = None,
     moved: Annotated[int | None, typer.Option(min=20, help="Images that are moved instead.")] = None,
     learning: Annotated[int | None, typer.Option(min=1, help="Updates on moved images instead.")] = None,
     seed: Seed = 0,
@@ -101,6 +104,8 @@ def observation2(
         settings = _settings(protocol, images=images, updates=updates, network=network, seed=seed)
         if steps is not None:
             settings = replace(settings, moving=replace(settings.moving, steps=steps))
+        if radius is not None:
+            settings = replace(settings, moving=replace(settings.moving, radius=radius))
         if moved is not None:
             settings = replace(settings, moving=replace(settings.moving, images=moved))
         if learning is not None:

@@ -53,7 +53,7 @@ def sets_of(run: Run, first: Surrogate, part: Labelled) -> Iterator[Sets]:
     moved = _moved(run, "d-rand", first, part, random, everything)
     mixed = moved.copy()
     mixed[own] = _moved(run, "d-rand", first, part, part.labels, everything[own], "-own")
-    noisy = _noisy(part.images, seed=run.protocol.seed)
+    noisy = _noisy(part.images, radius=run.protocol.moving.radius, seed=run.protocol.seed)
     yield {
         "f_any": (mixed, anything),
         "f_any_noise": (noisy, anything),
@@ -83,7 +83,9 @@ def _moved(
     path = run.work / f"{keyed(f'{name}{part}-moved', moving)}.npz"
     if path.is_file():
         return np.asarray(np.load(path)["images"], np.uint8)
-    recipe = RECIPES[name].with_(steps=moving.steps, step=min(0.5, max(0.1, 2.0 * 0.5 / moving.steps)))
+    radius = moving.radius
+    step = min(radius, max(radius / 5.0, 2.0 * radius / moving.steps))
+    recipe = RECIPES[name].with_(steps=moving.steps, step=step, radius=radius)
     size = train.images.shape[2:] + train.images.shape[1:2]
     target = attacked(network, moving.gradients)
     engine = Engine(recipe, target, codec=Unencoded(size), seed=protocol.seed, batch=_AT_ONCE)
@@ -97,9 +99,9 @@ def _moved(
     return images
 
 
-def _noisy(images: Images, *, seed: int) -> Images:
-    """The images with noise of L2 0.5 in the units of [0,1]."""
+def _noisy(images: Images, *, radius: float, seed: int) -> Images:
+    """The images with noise of this L2 length in the units of [0,1]."""
     rng = np.random.default_rng([seed, 32])
     noise = rng.normal(size=images.shape).astype(np.float32)
-    noise *= 0.5 * 255.0 / np.sqrt((noise**2).sum(axis=(1, 2, 3), keepdims=True))
+    noise *= radius * 255.0 / np.sqrt((noise**2).sum(axis=(1, 2, 3), keepdims=True))
     return np.asarray(np.rint(images + noise).clip(0, 255), np.uint8)

@@ -30,11 +30,11 @@ __all__ = ["make_observation2"]
 _NETWORKS = {
     "f_ori": "the original images and labels",
     "f_same": "the original labels of the images below, trained as the networks below: what can be reached",
-    "f_any": "every image moved by L2 0.5 toward a random class that may be its own (arXiv 1905.02175)",
-    "f_any_noise": "the labels of f_any, images with random noise of L2 0.5",
+    "f_any": "every image moved by L2 {radius:g} to a random class, maybe its own (arXiv 1905.02175)",
+    "f_any_noise": "the labels of f_any, images with random noise of L2 {radius:g}",
     "f_any_rand": "the labels of f_any, nothing perturbed",
     "f_adv": "as f_any, toward a random other class (D_rand, as the paper has it)",
-    "f_noise": "the labels of f_adv, images with random noise of L2 0.5",
+    "f_noise": "the labels of f_adv, images with random noise of L2 {radius:g}",
     "f_rand": "the labels of f_adv, nothing perturbed",
     "f_det": "every image moved toward the next class (D_det)",
 }
@@ -60,7 +60,7 @@ def make_observation2(data: Path, out: Path, protocol: Protocol, *, note: str, r
         for name, learnt in sets.items():
             found[name] = accuracy(_learner(name, learnt, train.classes, protocol, work, report), test)
         reached |= {name: _reached(first, sets[name]) for name in _ATTACKED if name in sets}
-        text = _markdown(found, reached, about, len(test.labels))
+        text = _markdown(found, reached, about, len(test.labels), protocol.moving.radius)
         _write(out, found, reached, settings, text, test)
     return text
 
@@ -117,10 +117,11 @@ def _intervals(found: dict[str, float], tested: int) -> dict[str, tuple[float, f
 
 def _about(protocol: Protocol, images: int, moved: int, test: Labelled) -> str:
     learning, moving = protocol.learning or protocol.training, protocol.moving
+    learner = protocol.learner or protocol.network
     return (
         f"Protocol {protocol.name}: {images} training images, network {protocol.network}, "
         f"{protocol.training.updates} updates ({protocol.training.precision}); {moved} of them moved by "
-        f"{moving.steps} steps ({moving.gradients}), network {protocol.learner or protocol.network} and "
+        f"{moving.steps} steps within L2 {moving.radius:g} ({moving.gradients}), network {learner} and "
         f"{learning.updates} updates of {learning.batch} images on each set ({learning.precision}), seed "
         f"{protocol.seed}. Accuracy on {len(test.labels)} original test images, 95 % intervals over these "
         f"(one training each); chance is {1 / len(test.classes):.0%}, and below it for labels that are "
@@ -128,7 +129,9 @@ def _about(protocol: Protocol, images: int, moved: int, test: Labelled) -> str:
     )
 
 
-def _markdown(found: dict[str, float], reached: dict[str, float], about_run: str, tested: int) -> str:
+def _markdown(
+    found: dict[str, float], reached: dict[str, float], about_run: str, tested: int, radius: float
+) -> str:
     paper = dict(zip(("f_ori", "f_adv"), PAPER.observation2, strict=True))
     intervals = _intervals(found, tested)
     lines = [
@@ -142,9 +145,8 @@ def _markdown(found: dict[str, float], reached: dict[str, float], about_run: str
     for name in (name for name in _NETWORKS if name in found):
         said = f"{paper[name]:.1%}" if name in paper else "-"
         least, most = intervals[name]
-        lines.append(
-            f"| {name} | {_NETWORKS[name]} | {found[name]:.1%} ({least:.1%} to {most:.1%}) | {said} |"
-        )
+        source = _NETWORKS[name].format(radius=radius)
+        lines.append(f"| {name} | {source} | {found[name]:.1%} ({least:.1%} to {most:.1%}) | {said} |")
     return "\n".join([*lines, "", _said(found, reached), ""])
 
 

@@ -42,12 +42,14 @@ class Moving:
 
     Args:
         images: of the training set, drawn at random; None for all.
-        steps: of each attack (L2 0.5; the paper that it repeats takes 100 of 0.1).
+        steps: of each attack (the paper that it repeats takes 100 of 0.1).
+        radius: L2 budget in the units of [0,1].
         gradients: precision of the network while it is attacked.
     """
 
     images: int | None = None
     steps: int = 20
+    radius: float = 0.5
     gradients: Precision = "float32"
 
 
