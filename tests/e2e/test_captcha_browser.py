@@ -83,6 +83,11 @@ def status(page: Page, text: str) -> None:
     page.get_by_role("status").filter(has_text=text).wait_for()
 
 
+def focused(page: Page, name: str) -> None:
+    field = page.get_by_role("textbox", name=name).element_handle()
+    page.wait_for_function("field => field.getRootNode().activeElement === field", arg=field)
+
+
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_a_form_is_sent_once(page: Page, site: Any, server: Any, snippet: str) -> None:
     embed(site, server, snippet)
@@ -242,16 +247,11 @@ def test_the_keyboard_is_enough(page: Page, site: Any, server: Any) -> None:
     page.keyboard.press("Tab")  # the name
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    answer = page.get_by_role("textbox", name=re.compile("Type the 5"))
-    page.wait_for_function(
-        "field => field.getRootNode().activeElement === field", arg=answer.element_handle()
-    )
+    focused(page, "Type the 5")
     page.keyboard.press("Tab")  # Check
     page.keyboard.press("Tab")  # New challenge
     page.keyboard.press("Space")
-    page.wait_for_function(
-        "field => field.getRootNode().activeElement === field", arg=answer.element_handle()
-    )
+    focused(page, "Type the 6")
     page.keyboard.type("marty9")
     page.keyboard.press("Enter")
     confirmed(page)
