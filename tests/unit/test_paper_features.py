@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
+from cloud_server.augment.evaluate.protocols import PROTOCOLS as EVALUATED  # noqa: E402
 from cloud_server.paper.commands import app  # noqa: E402
 from cloud_server.paper.features.common import images_of, trained, work_folder  # noqa: E402
 from cloud_server.paper.features.figure3 import make_figure3  # noqa: E402
@@ -133,12 +134,10 @@ def test_networks_learn_from_perturbations_what_controls_do_not(data, tmp_path):
     assert again == text
 
 
-def test_table3_has_the_controls_and_says_plainly_whether_it_helped(data, tmp_path, monkeypatch):
-    from cloud_server.augment.evaluate.protocols import PROTOCOLS
-
-    quick = {"reduced": PROTOCOLS["quick"]}
-    monkeypatch.setattr("cloud_server.paper.features.table3.PROTOCOLS", quick)
-    text = make_table3(data, tmp_path, full=False, seeds=2, updates=25, note="synthetic", report=quiet)
+def test_table3_has_the_controls_and_says_plainly_whether_it_helped(data, tmp_path):
+    short = replace(EVALUATED["quick"], training=replace(EVALUATED["quick"].training, updates=25))
+    text = make_table3(data, tmp_path, protocol=short, name="short", seeds=2, note="synthetic", report=quiet)
+    assert "Protocol short: 200 images of each frequent class, 40 of each rare one" in text
     found = json.loads((tmp_path / "table3.json").read_text())
     assert set(found["accuracy_by_class"]) == set(TABLE3_ARMS)
     for name in TABLE3_ARMS:

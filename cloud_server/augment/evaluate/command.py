@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,7 +27,15 @@ class ProtocolChoice(StrEnum):
 
     QUICK = "quick"
     REDUCED = "reduced"
+    HOURS = "hours"
     FULL = "full"
+
+
+class PrecisionChoice(StrEnum):
+    """Of convolutions and products; bfloat16 where the processor has it."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 - a command's options are its signature
@@ -42,7 +50,11 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command's options are its signature
         Path, typer.Option(help="Folder of the results; a run goes on there.", show_default=False)
     ],
     protocol: Annotated[
-        ProtocolChoice, typer.Option(help="reduced: minutes an arm on one core; full: the paper's counts.")
+        ProtocolChoice,
+        typer.Option(
+            help="reduced: minutes an arm on one core; hours: the paper's counts and a middling network, "
+            "in bfloat16; full: a large one, days."
+        ),
     ] = ProtocolChoice.REDUCED,
     arm: Annotated[list[str] | None, typer.Option(help="An arm in place of all; repeat.")] = None,
     seeds: Annotated[int, typer.Option(min=1, max=50, help="Trainings of each arm.")] = 3,
@@ -60,7 +72,13 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command's options are its signature
         int | None, typer.Option(min=1, help="Updates of every training.", show_default=False)
     ] = None,
     network: Annotated[
-        str | None, typer.Option(help="Of every training: tiny, small, medium, resnet18.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Of every training: tiny, small, medium, wide, fine, resnet18.", show_default=False
+        ),
+    ] = None,
+    precision: Annotated[
+        PrecisionChoice | None, typer.Option(help="Of every training.", show_default=False)
     ] = None,
     tailed: Annotated[  # noqa: FBT002 - as above
         bool, typer.Option("--tailed", help="Counts fall from class to class.")
@@ -73,15 +91,21 @@ def evaluate(  # noqa: PLR0913, PLR0917 - a command's options are its signature
         from cloud_server.augment.evaluate.runner import Plan
 
         changes = {"frequent": frequent, "rare": rare_images, "network": network}
-        settings = _protocol(protocol.value, changes, updates, tailed=tailed)
+        training = {"updates": updates, "precision": None if precision is None else precision.value}
+        settings = _protocol(protocol.value, changes, training, tailed=tailed)
         plan = Plan(data, out, settings, _arms(arm), tuple(range(seeds)), tuple(rare or ()), workers)
         _run(plan, note)
 
 
 def _protocol(
-    name: str, changes: dict[str, int | str | None], updates: int | None, *, tailed: bool
+    name: str,
+    changes: dict[str, int | str | None],
+    training: dict[str, int | str | None],
+    *,
+    tailed: bool,
 ) -> Protocol:
     from cloud_server.augment.evaluate.protocols import PROTOCOLS
+    from models.precision import check_precision
     from models.vision.networks import NETWORKS
 
     base = PROTOCOLS[name]
@@ -89,9 +113,13 @@ def _protocol(
         raise GoodnoiseError(
             Code.INVALID_INPUT, f"--network {changes['network']}: known are {', '.join(NETWORKS)}"
         )
-    training = base.training if updates is None else replace(base.training, updates=updates)
-    given = {key: value for key, value in changes.items() if value is not None}
-    return replace(base, training=training, tailed=tailed, **given)  # type: ignore[arg-type]
+    settings = replace(base.training, **_given(training))
+    check_precision(settings.precision)
+    return replace(base, training=settings, tailed=tailed, **_given(changes))
+
+
+def _given(options: dict[str, int | str | None]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
 
 
 def _arms(names: list[str] | None) -> tuple[Arm, ...]:

@@ -58,6 +58,7 @@ def facts(plan: Plan, note: str = "") -> dict[str, Any]:
         "updates": training.updates,
         "batch": training.batch,
         "augment": training.augment,
+        "precision": training.precision,
         "seeds": list(plan.seeds),
     }
 
@@ -69,7 +70,8 @@ def markdown(plan: Plan, summary: Summary, *, note: str = "") -> str:
     what = (
         f"Rare classes: {', '.join(summary.rare)}, {known['rare_images']} images each beside "
         f"{known['frequent_images']} of a frequent one{tail}. Every arm: network {known['network']!r}, "
-        f"{known['updates']} updates of {known['batch']} images, {len(plan.seeds)} seeds. {note}"
+        f"{known['updates']} updates of {known['batch']} images ({known['precision']}), "
+        f"{len(plan.seeds)} seeds. {note}"
     )
     how = (
         f"Differences are to the control that is best on rare classes ({summary.best}), in percentage points "

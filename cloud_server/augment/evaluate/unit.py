@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,7 @@ class Work:
 
     def surrogate(self, on_update: OnUpdate | None = None) -> Surrogate:
         """Trained on the imbalanced data with classes drawn alike; kept for the other arms."""
-        path = self.folder / f"surrogate-{self.seed}.npz"
+        path = self.folder / f"surrogate-{self._key()}-{self.seed}.npz"
         if path.is_file():
             network = load_classifier(path).network
         else:
@@ -100,6 +101,13 @@ class Work:
             name = self.protocol.network
             save_classifier(path, network, name=name, classes=self.train.classes, shape=self.shape)
         return as_surrogate(network, classes=self.train.classes, shape=self.shape)
+
+    def _key(self) -> str:
+        """Of all that a surrogate depends on but its seed."""
+        digest = hashlib.sha256(f"{self.protocol} {self.train.classes}".encode())
+        digest.update(self.train.labels.tobytes())
+        digest.update(np.ascontiguousarray(self.train.images).data)
+        return digest.hexdigest()[:12]
 
     def train_arm(self, arm: Arm, on_update: OnUpdate | None = None) -> tuple[nn.Module, float]:
         """The arm's network, and what share of its samples reached their target."""

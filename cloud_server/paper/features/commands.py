@@ -39,7 +39,13 @@ Data = Annotated[
 Out = Annotated[
     Path, typer.Option(help="Folder of the results; a run goes on from there.", show_default=False)
 ]
-Full = Annotated[bool, typer.Option("--full", help="The paper's counts and a large network: hours.")]
+Full = Annotated[bool, typer.Option("--full", help="The same as --protocol full.")]
+Table3How = Annotated[
+    ProtocolChoice,
+    typer.Option(
+        help="Minutes and a small network, the paper's counts and a middling one, or a large: days."
+    ),
+]
 How = Annotated[
     ProtocolChoice,
     typer.Option(help="Minutes and a small network, two hours and a good one, or the paper's counts: days."),
@@ -117,6 +123,7 @@ def observation2(
 def table3(
     data: Data,
     out: Out,
+    protocol: Table3How = ProtocolChoice.REDUCED,
     full: Full = False,
     seeds: Annotated[int, typer.Option(min=1, max=50, help="Trainings of each arm.")] = 3,
     updates: Updates = None,
@@ -128,10 +135,25 @@ def table3(
     The arms of `augment evaluate`; results in one folder are shared. Writes table3.json, .md and .png.
     """
     with command_errors(interrupted=_INTERRUPTED), _bar() as report:
+        from cloud_server.augment.evaluate.protocols import PROTOCOLS
         from cloud_server.paper.features.table3 import make_table3
+        from models.precision import check_precision
 
+        name = "full" if full else protocol.value
+        settings = PROTOCOLS[name]
+        if updates is not None and updates != settings.training.updates:
+            name = f"{name}-changed"
+            settings = replace(settings, training=replace(settings.training, updates=updates))
+        check_precision(settings.training.precision)
         text = make_table3(
-            data, out, full=full, seeds=seeds, updates=updates, workers=workers, note=note, report=report
+            data,
+            out,
+            protocol=settings,
+            name=name,
+            seeds=seeds,
+            workers=workers,
+            note=note,
+            report=report,
         )
         typer.echo(text)
 

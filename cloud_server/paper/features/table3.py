@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cloud_server.augment.evaluate.arms import ARMS
-from cloud_server.augment.evaluate.protocols import PROTOCOLS
+from cloud_server.augment.evaluate.protocols import Protocol
 from cloud_server.augment.evaluate.runner import Plan, Results, run_plan
 from cloud_server.augment.evaluate.statistics import paired_difference
 from cloud_server.paper.features.common import Report, write_results
@@ -25,9 +24,9 @@ def make_table3(
     data: Path,
     out: Path,
     *,
-    full: bool,
+    protocol: Protocol,
+    name: str,
     seeds: int = 3,
-    updates: int | None = None,
     workers: int = 1,
     note: str,
     report: Report,
@@ -37,9 +36,9 @@ def make_table3(
     Args:
         data: folder of train.tar and test.tar.
         out: folder of the results; a run goes on there.
-        full: the paper's counts and a large network.
+        protocol: data and training.
+        name: of the protocol, for the reader.
         seeds: trainings of each arm.
-        updates: of each training, in place of the protocol's.
         workers: processes of one thread each.
         note: on the data, printed with the figures.
         report: called as work goes on.
@@ -47,19 +46,18 @@ def make_table3(
     Returns:
         The Markdown.
     """
-    protocol = PROTOCOLS["full" if full else "reduced"]
-    if updates is not None:
-        protocol = replace(protocol, training=replace(protocol.training, updates=updates))
     arms = tuple(ARMS[name] for name in TABLE3_ARMS)
     plan = Plan(data, out, protocol, arms, tuple(range(seeds)), workers=workers)
     results = run_plan(plan, on_progress=lambda done, total: report("trainings", done, total))
     by_class = {arm: _by_class(results, arm) for arm in TABLE3_ARMS}
-    text = _markdown(results, by_class, full=full, note=note)
+    text = _markdown(results, by_class, name=name, note=note)
     figures = {
-        "protocol": "full" if full else "reduced",
+        "protocol": name,
         "note": note,
         "images": [protocol.frequent, protocol.rare],
+        "network": protocol.network,
         "updates": protocol.training.updates,
+        "precision": protocol.training.precision,
         "seeds": seeds,
         "accuracy_by_class": by_class,
         "paper": {name: list(pair) for name, pair in PAPER.table3.items()},
@@ -77,16 +75,16 @@ def _by_class(results: Results, arm: str) -> dict[str, float]:
     return {name: float(right[:, results.labels == k].mean()) for k, name in enumerate(results.classes)}
 
 
-def _markdown(results: Results, by_class: dict[str, dict[str, float]], *, full: bool, note: str) -> str:
+def _markdown(results: Results, by_class: dict[str, dict[str, float]], *, name: str, note: str) -> str:
     rare = [results.classes[k] for k in results.rare]
     protocol = results.plan.protocol
     lines = [
         "# Table 3: four classes cut to a tenth",
         "",
         (
-            f"Protocol {'full' if full else 'reduced'}: {protocol.frequent} images of each frequent class, "
-            f"{protocol.rare} of each rare one, {protocol.network}, {protocol.training.updates} updates for "
-            f"every arm, {len(results.plan.seeds)} seeds. {note}"
+            f"Protocol {name}: {protocol.frequent} images of each frequent class, "
+            f"{protocol.rare} of each rare one, {protocol.network}, {protocol.training.updates} updates "
+            f"({protocol.training.precision}) for every arm, {len(results.plan.seeds)} seeds. {note}"
         ),
         "",
         "| arm | " + " | ".join(rare) + " | rare | frequent | rare, less 'nothing' (95 %) |",
