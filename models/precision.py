@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from shared.errors import Code, GoodnoiseError
 
-__all__ = ["PRECISIONS", "InBfloat16", "Precision", "at_precision", "check_precision"]
+__all__ = ["PRECISIONS", "InBfloat16", "Precision", "at_precision", "check_precision", "in_precision"]
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
@@ -60,6 +60,15 @@ class InBfloat16(nn.Module):
         with at_precision("bfloat16"):
             logits: Tensor = self.network(images)
         return logits.float()
+
+
+def in_precision(network: nn.Module, precision: Precision) -> nn.Module:
+    """The network itself, or one of the same weights that computes in bfloat16.
+
+    Raises:
+        GoodnoiseError: see `check_precision`.
+    """
+    return network if precision == "float32" else InBfloat16(network)
 
 
 def _has_bfloat16() -> bool:

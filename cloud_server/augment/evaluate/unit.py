@@ -21,6 +21,7 @@ from cloud_server.augment.recipes import Recipe
 from cloud_server.augment.rows import Rows, Unencoded, scale_of
 from cloud_server.augment.surrogate import Surrogate, as_surrogate
 from cloud_server.augment.types import Kind
+from models.precision import in_precision
 from models.vision.cifar import Labelled
 from models.vision.networks import build_classifier
 from models.vision.saving import load_classifier, save_classifier
@@ -31,6 +32,8 @@ __all__ = ["Made", "Unit", "Work", "make_samples", "online_batches", "train_arm"
 # The surrogate is another network than any arm's.
 _SURROGATE = 1 << 20
 _PART = 64
+# Rows of a batch that are perturbed at once: about as many as are rare, or half of all.
+_AT_ONCE = 32
 OnUpdate = Callable[[int, float], None]
 
 
@@ -174,8 +177,9 @@ def online_batches(
     work: Work, online: Online, network: nn.Module, batches: Iterator[Batch], *, seed: int
 ) -> Iterator[Batch]:
     """The batches, with some rows perturbed against the network as it is at that update."""
-    surrogate = Surrogate(network, work.train.classes, work.shape)
-    engine = Engine(online.recipe, surrogate, codec=Unencoded(work.shape), seed=seed, batch=16)
+    attacked = in_precision(network, work.protocol.training.precision)
+    surrogate = Surrogate(attacked, work.train.classes, work.shape)
+    engine = Engine(online.recipe, surrogate, codec=Unencoded(work.shape), seed=seed, batch=_AT_ONCE)
     rng = np.random.default_rng([seed, 13])
     begin = online.start * work.protocol.training.updates
     for update, batch in enumerate(batches):

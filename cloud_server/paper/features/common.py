@@ -19,7 +19,7 @@ from cloud_server.augment.evaluate.datasets import load_pair
 from cloud_server.augment.rows import Rows, scale_of
 from cloud_server.augment.surrogate import Surrogate, as_surrogate
 from cloud_server.paper.features.settings import Protocol
-from models.precision import InBfloat16, Precision
+from models.precision import Precision, in_precision
 from models.vision.cifar import Labelled
 from models.vision.networks import build_classifier
 from models.vision.saving import load_classifier, save_classifier
@@ -81,9 +81,7 @@ def attacked(surrogate: Surrogate, gradients: Precision) -> Surrogate:
     Raises:
         GoodnoiseError: PRECONDITION for a precision that this machine does not have.
     """
-    if gradients == "float32":
-        return surrogate
-    return replace(surrogate, network=InBfloat16(surrogate.network))
+    return replace(surrogate, network=in_precision(surrogate.network, gradients))
 
 
 def settings_of(protocol: Protocol, train: Labelled) -> dict[str, Any]:
