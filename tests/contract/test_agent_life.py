@@ -59,7 +59,7 @@ def spawn(tmp_path):
 def answer(address, metadata=None):
     request = edge_pb2.UpdateRequest(cloud="nowhere")
     with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as caught:
-        list(edge_pb2_grpc.EdgeServiceStub(channel).Update(request, metadata=metadata, timeout=20))
+        list(edge_pb2_grpc.EdgeServiceStub(channel).Update(request, metadata=metadata, timeout=60))
     return caught.value.code()
 
 

@@ -18,7 +18,7 @@ def answer(address, *, token=None, metadata=None):
     """The status that a harmless call ends with."""
     sent = metadata or ([("authorization", f"Bearer {token}")] if token else None)
     with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as caught:
-        list(edge_pb2_grpc.EdgeServiceStub(channel).Update(NOWHERE, metadata=sent, timeout=20))
+        list(edge_pb2_grpc.EdgeServiceStub(channel).Update(NOWHERE, metadata=sent, timeout=60))
     return caught.value.code()
 
 
@@ -169,9 +169,9 @@ def test_every_method_asks_for_the_token(start_agent, tmp_path):
     with grpc.insecure_channel(agent.address) as channel:
         stub = edge_pb2_grpc.EdgeServiceStub(channel)
         calls = [
-            lambda: list(stub.Protect(iter([]), timeout=20)),
-            lambda: stub.Check(iter([]), timeout=20),
-            lambda: list(stub.Update(NOWHERE, timeout=20)),
+            lambda: list(stub.Protect(iter([]), timeout=60)),
+            lambda: stub.Check(iter([]), timeout=60),
+            lambda: list(stub.Update(NOWHERE, timeout=60)),
         ]
         for call in calls:
             with pytest.raises(grpc.RpcError) as caught:

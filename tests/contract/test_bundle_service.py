@@ -37,7 +37,7 @@ def digest(content):
 
 def fetch(stub, content, offset=0, **options):
     request = bundle_pb2.FetchObjectRequest(sha256=digest(content), offset=offset)
-    return list(stub.FetchObject(request, timeout=10, **options))
+    return list(stub.FetchObject(request, timeout=60, **options))
 
 
 def details(error, kind):
@@ -49,7 +49,7 @@ def details(error, kind):
 
 def metadata(stub, name):
     request = bundle_pb2.GetMetadataRequest(name=name, profile="full")
-    return stub.GetMetadata(request, timeout=5).content
+    return stub.GetMetadata(request, timeout=60).content
 
 
 def signed(stub, name):
@@ -113,7 +113,7 @@ def test_a_newer_bundle_is_seen_without_a_restart_and_the_one_before_stays(stub,
 )
 def test_bad_metadata_requests_name_the_field(stub, name, profile, code, field):
     with pytest.raises(grpc.RpcError) as caught:
-        stub.GetMetadata(bundle_pb2.GetMetadataRequest(name=name, profile=profile), timeout=5)
+        stub.GetMetadata(bundle_pb2.GetMetadataRequest(name=name, profile=profile), timeout=60)
     assert caught.value.code() is code
     assert details(caught.value, error_details_pb2.BadRequest).field_violations[0].field == field
     assert details(caught.value, error_details_pb2.ErrorInfo).domain == "goodnoise"
@@ -125,7 +125,7 @@ def test_bad_metadata_requests_name_the_field(stub, name, profile, code, field):
 )
 def test_what_is_not_published_is_not_found(stub, name, profile):
     with pytest.raises(grpc.RpcError) as caught:
-        stub.GetMetadata(bundle_pb2.GetMetadataRequest(name=name, profile=profile), timeout=5)
+        stub.GetMetadata(bundle_pb2.GetMetadataRequest(name=name, profile=profile), timeout=60)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
@@ -140,7 +140,7 @@ def test_a_file_that_no_manifest_names_is_not_given_out(stub, published):
 @pytest.mark.parametrize("sha256", [b"", b"short", b"x" * 33])
 def test_what_is_no_sha256_is_refused(stub, sha256):
     with pytest.raises(grpc.RpcError) as caught:
-        list(stub.FetchObject(bundle_pb2.FetchObjectRequest(sha256=sha256), timeout=5))
+        list(stub.FetchObject(bundle_pb2.FetchObjectRequest(sha256=sha256), timeout=60))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -154,7 +154,7 @@ def test_an_offset_behind_the_end_is_out_of_range(stub, offset):
 
 def test_a_message_above_the_limit_is_refused_before_it_is_read(stub):
     with pytest.raises(grpc.RpcError) as caught:
-        stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="m" * (5 << 20), profile="full"), timeout=5)
+        stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="m" * (5 << 20), profile="full"), timeout=60)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -170,9 +170,9 @@ def test_calls_that_come_too_often_are_told_when_to_come_again(start_cloud, make
     request = bundle_pb2.GetMetadataRequest(name="timestamp.json", profile="full")
     with grpc.insecure_channel(cloud.address) as channel:
         stub = bundle_pb2_grpc.BundleServiceStub(channel)
-        stub.GetMetadata(request, timeout=5)
+        stub.GetMetadata(request, timeout=60)
         with pytest.raises(grpc.RpcError) as caught:
-            stub.GetMetadata(request, timeout=5)
+            stub.GetMetadata(request, timeout=60)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert 0 < details(caught.value, error_details_pb2.RetryInfo).retry_delay.seconds <= 10
 
@@ -186,7 +186,7 @@ def test_more_calls_than_allowed_at_a_time_are_refused(start_cloud, make_bundle)
         held = stub.FetchObject(bundle_pb2.FetchObjectRequest(sha256=digest(content)), timeout=30)
         next(held)  # the stream is open, and larger than what the windows hold
         with pytest.raises(grpc.RpcError) as caught:
-            stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="timestamp.json", profile="full"), timeout=5)
+            stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="timestamp.json", profile="full"), timeout=60)
         held.cancel()
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
@@ -203,7 +203,7 @@ def test_a_cancelled_download_leaves_the_server_at_rest(start_cloud, make_bundle
         with pytest.raises(grpc.RpcError) as caught:
             list(call)
         assert caught.value.code() is grpc.StatusCode.CANCELLED
-        stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="timestamp.json", profile="full"), timeout=5)
+        stub.GetMetadata(bundle_pb2.GetMetadataRequest(name="timestamp.json", profile="full"), timeout=60)
     cloud.stop()  # ends at once with no grace: nothing hangs
     in_flight = cloud.server.metrics.registry.get_sample_value("goodnoise_rpc_in_flight")
     labels = {"method": "BundleService/FetchObject", "code": "CANCELLED"}

@@ -32,7 +32,7 @@ class Client:
         self.channel = grpc.insecure_channel(running.address)
         self.stub = captcha_pb2_grpc.CaptchaServiceStub(self.channel)
 
-    def __call__(self, method, *, metadata=(), timeout=10, **fields):
+    def __call__(self, method, *, metadata=(), timeout=60, **fields):
         name = "GetReport" if method == "GetReport" else method
         request = getattr(pb, f"{name}Request")(**fields)
         return getattr(self.stub, method)(request, timeout=timeout, metadata=metadata)

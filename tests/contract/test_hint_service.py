@@ -20,7 +20,7 @@ def stub(cloud):
 
 
 def catalogue(stub, version=""):
-    return stub.Catalogue(hint_pb2.CatalogueRequest(bundle_version=version), timeout=5)
+    return stub.Catalogue(hint_pb2.CatalogueRequest(bundle_version=version), timeout=60)
 
 
 def test_a_device_without_a_bundle_is_told_every_hint(stub, cloud, make_bundle):

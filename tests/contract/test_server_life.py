@@ -171,7 +171,7 @@ def _reflected(address):
     with grpc.insecure_channel(address) as channel:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
         request = reflection_pb2.ServerReflectionRequest(list_services="")
-        answer = next(stub.ServerReflectionInfo(iter([request]), timeout=5))
+        answer = next(stub.ServerReflectionInfo(iter([request]), timeout=60))
         return {service.name for service in answer.list_services_response.service}
 
 
@@ -191,7 +191,7 @@ def test_metrics_count_calls_by_method_and_code(start_cloud, make_bundle, device
         update(cloud.address, device)
     cloud.bundles.publish(*make_bundle())
     update(cloud.address, device)
-    with urllib.request.urlopen(f"http://127.0.0.1:{cloud.server.page.port}/metrics", timeout=5) as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{cloud.server.page.port}/metrics", timeout=60) as page:
         text = page.read().decode()
     assert 'goodnoise_rpc_total{code="OK",method="HintService/Catalogue"} 1.0' in text
     assert 'goodnoise_rpc_total{code="FAILED_PRECONDITION",method="HintService/Catalogue"} 1.0' in text
@@ -252,5 +252,5 @@ def test_published_metadata_is_served_as_it_was_written(spawn_cloud, start_cloud
     bundles.publish(*make_bundle())
     with grpc.insecure_channel(process.address) as channel:
         request = bundle_pb2.GetMetadataRequest(name="timestamp.json", profile="full")
-        answer = bundle_pb2_grpc.BundleServiceStub(channel).GetMetadata(request, timeout=5)
+        answer = bundle_pb2_grpc.BundleServiceStub(channel).GetMetadata(request, timeout=60)
     assert answer.content == (tmp_path / "published" / "metadata" / "timestamp.json").read_bytes()

@@ -60,7 +60,7 @@ def failing(server_loop):
 def call(method, form="unary_unary"):
     request = iter([b""]) if form.startswith("stream") else b""
     with pytest.raises(grpc.RpcError) as caught:
-        list(method(request, timeout=5))
+        list(method(request, timeout=60))
     return caught.value
 
 

@@ -58,7 +58,7 @@ class Site:
         token = next((text for name, text in fields.items() if name.endswith("-response")), "")
         body = urlencode({"secret": self.secret, "response": token}).encode()
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(self.asks, body, timeout=10) as answer:
+        with opener.open(self.asks, body, timeout=60) as answer:
             verdict = json.load(answer)
         self.verdicts.append(verdict)
         return "Welcome" if verdict["success"] else f"Refused: {' '.join(verdict['error-codes'])}"
