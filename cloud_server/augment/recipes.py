@@ -53,6 +53,20 @@ _ROWS = (
         start=0.8,
     ),
     Recipe(
+        "m2m-far",
+        "arXiv 2004.00431, changed",
+        "m2m with room to arrive: L2 1 noise, then 20 steps of 0.2 inside L2 3, where most images reach a "
+        "rare class with a confidence of 0.9 and of m2m's few do. Train on them from half-way on, as three "
+        "tenths of a rare class, classes drawn alike",
+        _l2(3.0, 0.2, 20, noise=1.0),
+        Size("l2", 3.0),
+        suppress=0.5,
+        confidence=0.9,
+        fallback="duplicate",
+        parents="m2m",
+        start=0.5,
+    ),
+    Recipe(
         "d-rand",
         _ILYAS,
         "CIFAR: L2 0.5, 100 steps of 0.1; target never the image's own class, as our paper says",

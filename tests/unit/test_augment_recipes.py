@@ -18,6 +18,17 @@ def test_there_is_a_row_for_every_recipe_and_control():
     assert all(row.name == name and row.paper and row.convention for name, row in RECIPES.items())
 
 
+def test_m2m_far_is_m2m_with_twice_the_radius_and_longer_steps():
+    far, near = RECIPES["m2m-far"], RECIPES["m2m"]
+    assert far.attack is not None
+    assert near.attack is not None
+    assert far.budget.radius == 2 * near.budget.radius
+    assert far.attack.share * far.budget.radius == pytest.approx(0.2)
+    assert far.attack.steps * 0.2 > far.budget.radius + far.start_noise - 1e-9
+    gate = ("suppress", "confidence", "fallback", "parents", "loss", "beta")
+    assert all(getattr(far, key) == getattr(near, key) for key in gate)
+
+
 def test_m2m_is_noise_of_half_a_unit_then_ten_steps_of_a_tenth_that_nothing_cuts():
     m2m = RECIPES["m2m"]
     assert m2m.attack is not None

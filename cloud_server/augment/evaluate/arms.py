@@ -67,6 +67,9 @@ class Arm:
         return self.samples is not None and self.samples.surrogate
 
 
+# Larger moves cost the frequent classes more than the rare ones gain.
+_HARDENING = Online(RECIPES["paper"].with_(radius=0.25, steps=1, step=0.25))
+
 _ROWS = (
     Arm("nothing", "the imbalanced data as they are"),
     Arm(
@@ -96,20 +99,29 @@ _ROWS = (
     ),
     Arm(
         "hardened",
-        "classes drawn alike; half of the rare rows moved by L2 0.5 toward other classes, labels kept",
+        "classes drawn alike; half of the rare rows moved by L2 0.25 toward other classes, labels kept",
         control=False,
         balanced=True,
-        online=Online(RECIPES["paper"].with_(radius=0.5, steps=1, step=0.5)),
+        online=_HARDENING,
+    ),
+    Arm(
+        "m2m-far",
+        "classes drawn alike; three tenths of rare rows are m2m-far's samples in the second half",
+        control=False,
+        balanced=True,
+        samples=RECIPES["m2m-far"],
+        amount="balance",
+        mix=0.3,
     ),
     Arm(
         "ours",
-        "classes drawn alike; three tenths of rare rows crossed by L2 3, gated, in the second half; hardened",
+        "m2m-far, and hardened",
         control=False,
         balanced=True,
-        samples=RECIPES["m2m"].with_(start=0.5, radius=3.0, steps=20, step=0.2),
+        samples=RECIPES["m2m-far"],
         amount="balance",
         mix=0.3,
-        online=Online(RECIPES["paper"].with_(radius=0.5, steps=1, step=0.5), share=0.3),
+        online=_HARDENING,
     ),
 )
 
