@@ -300,7 +300,7 @@ def test_a_folder_without_a_test_part_is_refused(tmp_path):
 
 def test_the_table_has_the_controls_that_every_comparison_needs():
     controls = {name for name, arm in ARMS.items() if arm.control}
-    assert {"nothing", "duplicates", "balanced", "deferred", "noise", "unperturbed"} <= controls
+    assert {"nothing", "duplicates", "balanced", "deferred", "noise", "unperturbed", "relabelled"} <= controls
     assert {"paper", "m2m", "m2m-far", "hardened", "ours"} <= set(ARMS) - controls
     assert all(isinstance(arm, Arm) for arm in ARMS.values())
     assert {"reduced", "hours", "full"} <= set(PROTOCOLS)

@@ -89,6 +89,14 @@ _ROWS = (
         mix=0.5,
     ),
     Arm("unperturbed", "as the paper's, but nothing is perturbed", samples=RECIPES["unperturbed"]),
+    Arm(
+        "relabelled",
+        "as m2m-far, but its images carry random noise of L2 3 in place of an attack",
+        balanced=True,
+        samples=RECIPES["noise-relabelled"].with_(radius=3.0, start=0.5, parents="m2m"),
+        amount="balance",
+        mix=0.3,
+    ),
     Arm("paper", "the paper: +100 % of each rare class by L2 0.5", control=False, samples=RECIPES["paper"]),
     Arm(
         "m2m",
