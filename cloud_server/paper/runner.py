@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 
 import cv2
 
@@ -16,6 +15,7 @@ from cloud_server.paper.datasets import Dataset, Pair, reported, tuning
 from cloud_server.paper.journal import Journal
 from cloud_server.paper.table1 import measure_attacks
 from cloud_server.paper.table2 import measure_makeup
+from cloud_server.pools import spawned_pool
 from shared.errors import Code, GoodnoiseError
 
 __all__ = ["Job", "jobs_of", "run_jobs"]
@@ -79,8 +79,7 @@ def _results(jobs: Sequence[Job], settings: Settings, processes: int) -> Iterato
         for job in jobs:
             yield job, _measured(job, settings)
         return
-    # Not forked: threads of ONNX Runtime would not survive it.
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_begin)
+    pool = spawned_pool(processes, _begin)
     try:
         waiting: dict[Future[Answer], Job] = {pool.submit(_answer, job, settings): job for job in jobs}
         for future in as_completed(waiting):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import multiprocessing
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from cloud_server.augment.evaluate.arms import Arm
 from cloud_server.augment.evaluate.datasets import load_pair
 from cloud_server.augment.evaluate.protocols import Protocol, imbalanced, rare_classes
 from cloud_server.paper.journal import Journal
+from cloud_server.pools import spawned_pool
 from models.vision.cifar import Labelled
 from models.vision.training import Labels
 
@@ -123,9 +123,7 @@ def _results(plan: Plan, missing: Sequence[tuple[Arm, int]]) -> Iterator[tuple[A
         for arm, seed in missing:
             yield arm, seed, _run_unit(plan, arm, seed)
         return
-    # Torch's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(plan.workers, mp_context=context) as pool:
+    with spawned_pool(plan.workers) as pool:
         futures: dict[Future[dict[str, Any]], tuple[Arm, int]] = {
             pool.submit(_run_unit, plan, arm, seed): (arm, seed) for arm, seed in missing
         }
