@@ -9,30 +9,10 @@ from typing import Literal
 
 from cloud_server.augment.recipes import RECIPES, Recipe
 
-__all__ = ["ARMS", "Amount", "Arm", "Online"]
+__all__ = ["ARMS", "Amount", "Arm"]
 
 # 'double': as many samples as a rare class has images (the paper's +10 %). 'balance': up to the largest.
 Amount = Literal["double", "balance"]
-
-
-@dataclass(frozen=True)
-class Online:
-    """Rows of a batch that are perturbed against the network under training itself.
-
-    Args:
-        recipe: how.
-        share: of the rows that qualify.
-        start: share of the updates after which it begins.
-        who: 'rare' keeps rare rows' labels and moves them toward other classes (hardening); 'all' does so
-            with rows of any class; 'toward' moves rows of frequent classes into rare ones and relabels them.
-        soft: weight of those rows' losses.
-    """
-
-    recipe: Recipe
-    share: float = 0.5
-    start: float = 0.0
-    who: Literal["rare", "all", "toward"] = "rare"
-    soft: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +28,7 @@ class Arm:
         samples: the recipe of samples that are made before and drawn like images of their label.
         amount: how many of each rare class.
         mix: share of samples among the rows of a rare class; None leaves it to their numbers.
-        online: what is perturbed meanwhile.
+        hardened: half of the rare rows are moved meanwhile, see `cloud_server.augment.hardening`.
     """
 
     name: str
@@ -59,16 +39,13 @@ class Arm:
     samples: Recipe | None = None
     amount: Amount = "double"
     mix: float | None = None
-    online: Online | None = None
+    hardened: bool = False
 
     @property
     def surrogate(self) -> bool:
         """Whether its samples need one."""
         return self.samples is not None and self.samples.surrogate
 
-
-# Larger moves cost the frequent classes more than the rare ones gain.
-_HARDENING = Online(RECIPES["paper"].with_(radius=0.25, steps=1, step=0.25))
 
 _ROWS = (
     Arm("nothing", "the imbalanced data as they are"),
@@ -110,7 +87,7 @@ _ROWS = (
         "classes drawn alike; half of the rare rows moved by L2 0.25 toward other classes, labels kept",
         control=False,
         balanced=True,
-        online=_HARDENING,
+        hardened=True,
     ),
     Arm(
         "m2m-far",
@@ -129,7 +106,7 @@ _ROWS = (
         samples=RECIPES["m2m-far"],
         amount="balance",
         mix=0.3,
-        online=_HARDENING,
+        hardened=True,
     ),
 )
 

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from cloud_server.augment.engine import Engine
-from cloud_server.augment.evaluate.arms import Arm, Online
+from cloud_server.augment.evaluate.arms import Arm
 from cloud_server.augment.evaluate.pools import Pool, effective_weights, pool_batches
 from cloud_server.augment.evaluate.protocols import Protocol
+from cloud_server.augment.hardening import Hardener
 from cloud_server.augment.plan import plan_counts
 from cloud_server.augment.recipes import Recipe
 from cloud_server.augment.rows import Rows, Unencoded, scale_of
@@ -27,13 +28,11 @@ from models.vision.networks import build_classifier
 from models.vision.saving import load_classifier, save_classifier
 from models.vision.training import Batch, Images, Labels, fit, predict
 
-__all__ = ["Made", "Unit", "Work", "make_samples", "online_batches", "train_arm"]
+__all__ = ["Made", "Unit", "Work", "hardened_batches", "make_samples", "train_arm"]
 
 # The surrogate is another network than any arm's.
 _SURROGATE = 1 << 20
 _PART = 64
-# Rows of a batch that are perturbed at once: about as many as are rare, or half of all.
-_AT_ONCE = 32
 OnUpdate = Callable[[int, float], None]
 
 
@@ -124,8 +123,8 @@ class Work:
     def _train(self, arm: Arm, made: Made | None, seed: int, on_update: OnUpdate | None) -> nn.Module:
         network, settings = self.network(seed), self.protocol.training
         batches = _batches(self, arm, made, seed)
-        if arm.online is not None:
-            batches = online_batches(self, arm.online, network, batches, seed=seed)
+        if arm.hardened:
+            batches = hardened_batches(self, network, batches, seed=seed)
         data = self.train
         return fit(
             network, data.images, data.labels, settings, seed=seed, batches=batches, on_update=on_update
@@ -173,43 +172,16 @@ def _batches(work: Work, arm: Arm, made: Made | None, seed: int) -> Iterator[Bat
     )
 
 
-def online_batches(
-    work: Work, online: Online, network: nn.Module, batches: Iterator[Batch], *, seed: int
+def hardened_batches(
+    work: Work, network: nn.Module, batches: Iterator[Batch], *, seed: int
 ) -> Iterator[Batch]:
-    """The batches, with some rows perturbed against the network as it is at that update."""
-    attacked = in_precision(network, work.protocol.training.precision)
-    surrogate = Surrogate(attacked, work.train.classes, work.shape)
-    engine = Engine(online.recipe, surrogate, codec=Unencoded(work.shape), seed=seed, batch=_AT_ONCE)
-    rng = np.random.default_rng([seed, 13])
-    begin = online.start * work.protocol.training.updates
-    for update, batch in enumerate(batches):
-        yield batch if update < begin else _perturbed(work, online, engine, batch, rng, update)
-
-
-def _perturbed(
-    work: Work, online: Online, engine: Engine, batch: Batch, rng: np.random.Generator, update: int
-) -> Batch:
-    is_rare = np.isin(batch.labels, work.rare)
-    able = {"rare": is_rare, "all": np.ones_like(is_rare), "toward": ~is_rare}[online.who]
-    rows = np.flatnonzero(able & (rng.random(len(able)) < online.share))
-    if len(rows) == 0:
-        return batch
-    origins = batch.labels[rows]
-    targets = _targets(work, online, origins, rng)
-    ids = [update * len(able) + int(row) for row in rows]
-    moved = engine.perturb(batch.images[rows], origins, targets, ids)
-    took = moved.accepted if online.who == "toward" else np.ones(len(rows), np.bool_)
-    images, labels = batch.images.copy(), batch.labels.copy()
-    images[rows[took]] = moved.images[took]
-    weights = np.ones(len(labels), np.float32) if batch.weights is None else batch.weights.copy()
-    weights[rows[took]] *= online.soft
-    if online.who == "toward":
-        labels[rows[took]] = targets[took]
-    return Batch(images, labels, weights)
-
-
-def _targets(work: Work, online: Online, origins: Labels, rng: np.random.Generator) -> Labels:
-    if online.who == "toward":
-        return rng.choice(work.rare, size=len(origins))
-    count = len(work.train.classes)
-    return (origins + rng.integers(1, count, len(origins))) % count
+    """The batches, with some rare rows moved against the network as it is at that update."""
+    harden = Hardener(
+        in_precision(network, work.protocol.training.precision),
+        classes=work.train.classes,
+        shape=work.shape,
+        rare=work.rare.tolist(),
+        seed=seed,
+    )
+    for batch in batches:
+        yield Batch(harden(batch.images, batch.labels), batch.labels, batch.weights)
