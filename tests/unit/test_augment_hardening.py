@@ -104,3 +104,16 @@ def test_the_same_batch_is_moved_otherwise_the_next_time(network):
 def test_what_makes_no_sense_is_named(network, changes, named):
     with pytest.raises(ValueError, match=f"^{named}: "):
         hardener(network, **changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda x, y: (x.astype(np.float32) / 255, y), "images"),
+        (lambda x, y: (x.transpose(0, 2, 3, 1), y), "images"),
+        (lambda x, y: (x, y[1:]), "labels"),
+    ],
+)
+def test_a_batch_of_another_kind_is_named(network, change, named):
+    with pytest.raises(ValueError, match=f"^{named}: "):
+        hardener(network)(*change(*stripes(6, 7)))
