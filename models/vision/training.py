@@ -19,7 +19,18 @@ from models.precision import PRECISIONS, Precision, at_precision, check_precisio
 from shared.errors import Code, GoodnoiseError
 from shared.files import write_atomically
 
-__all__ = ["Batch", "Images", "Labels", "Training", "augmented", "batches_of", "fit", "predict", "rate_at"]
+__all__ = [
+    "Batch",
+    "Images",
+    "Labels",
+    "Training",
+    "augmented",
+    "augmented_batch",
+    "batches_of",
+    "fit",
+    "predict",
+    "rate_at",
+]
 
 Images: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
@@ -68,11 +79,16 @@ class Training:
 
 
 class Batch(NamedTuple):
-    """What one update sees. images: uint8 N C H W. labels: N. weights: of the losses, N, or None for 1."""
+    """What one update sees.
+
+    images: uint8 N C H W. labels: N. weights: of the losses, N, or None for 1. targets: what is learnt in
+    place of the labels, shares of the classes N K that sum to 1 in each row, or None.
+    """
 
     images: Images
     labels: Labels
     weights: npt.NDArray[np.float32] | None = None
+    targets: npt.NDArray[np.float32] | None = None
 
 
 def fit(  # noqa: PLR0913 - all but three by keyword, with defaults
@@ -190,6 +206,18 @@ def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
     return flat[place.reshape(-1)].reshape(n, height, width, channels).permute(0, 3, 1, 2)
 
 
+def augmented_batch(images: Images, settings: Training, *, seed: int, update: int) -> Images:
+    """What an update sees of a batch N C H W, as `fit` makes it: numbered from 0, and drawn from the seed."""
+    if settings.augment == "none":
+        return images
+    # Keyed by the update: nothing random has to be kept for an interruption.
+    key = np.random.SeedSequence([seed & _WORD, 2, update]).generate_state(1, np.uint64)[0]
+    moved: Images = augmented(
+        torch.from_numpy(images), torch.Generator().manual_seed(int(key) & _WORD)
+    ).numpy()
+    return moved
+
+
 def _inside(index: Tensor, size: int) -> Tensor:
     index = index.abs()
     return torch.where(index >= size, 2 * size - 2 - index, index)
@@ -215,12 +243,7 @@ class _Run:
     def update(self, number: int, batch: Batch) -> float:
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(number, self.settings)
-        x = torch.from_numpy(batch.images)
-        if self.settings.augment == "flip-crop":
-            # Keyed by the update: nothing random has to be kept for an interruption.
-            key = np.random.SeedSequence([self.seed & _WORD, 2, number]).generate_state(1, np.uint64)[0]
-            x = augmented(x, torch.Generator().manual_seed(int(key) & _WORD))
-        x = x.to(torch.float32, memory_format=torch.channels_last) / 255.0
+        x = _floats(augmented_batch(batch.images, self.settings, seed=self.seed, update=number))
         with at_precision(self.settings.precision):
             logits = self.network(x)
         loss = self._loss(logits.float(), batch)
@@ -230,7 +253,8 @@ class _Run:
         return float(loss.detach())
 
     def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        labels = torch.from_numpy(batch.labels)
+        # Cross-entropy takes both: the number of a class, and shares of all.
+        labels = torch.from_numpy(batch.labels if batch.targets is None else batch.targets)
         each = F.cross_entropy(logits, labels, reduction="none", label_smoothing=self.settings.smoothing)
         return each.mean() if batch.weights is None else (each * torch.from_numpy(batch.weights)).mean()
 

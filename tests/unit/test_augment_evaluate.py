@@ -16,6 +16,8 @@ from shared.errors import Code, GoodnoiseError
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
+from cloud_server.augment.distilling import Distiller  # noqa: E402
+from cloud_server.augment.evaluate import unit  # noqa: E402
 from cloud_server.augment.evaluate.arms import ARMS, Arm  # noqa: E402
 from cloud_server.augment.evaluate.command import ProtocolChoice  # noqa: E402
 from cloud_server.augment.evaluate.pools import Pool, effective_weights, pool_batches  # noqa: E402
@@ -142,16 +144,30 @@ def test_samples_fill_rare_classes_up_to_the_largest_or_double_them(work):
 
 @pytest.mark.parametrize("name", ARMS)
 def test_every_arm_trains_and_answers(name, work):
-    unit = train_arm(work, ARMS[name])
-    assert unit.predicted.shape == work.test.labels.shape
-    assert set(unit.predicted) <= {0, 1, 2}
-    assert any(work.folder.glob("surrogate-*-0.npz")) == ARMS[name].surrogate
+    predicted = train_arm(work, ARMS[name]).predicted
+    assert predicted.shape == work.test.labels.shape
+    assert set(predicted) <= {0, 1, 2}
+    needs_one = ARMS[name].surrogate or ARMS[name].taught is not None
+    assert any(work.folder.glob("surrogate-*-0.npz")) == needs_one
 
 
 def test_arms_differ_in_what_they_learn_from_and_agree_with_themselves(work):
     plain, again, balanced = (train_arm(work, ARMS[n]).predicted for n in ("nothing", "nothing", "balanced"))
     assert np.array_equal(plain, again)
     assert not np.array_equal(plain, balanced)
+
+
+def test_lowering_logits_by_the_classes_shares_finds_more_of_the_rare_one(work):
+    plain, adjusted = (train_arm(work, ARMS[n]).predicted for n in ("nothing", "adjusted"))
+    assert (adjusted == 2).sum() > (plain == 2).sum()
+    assert (adjusted[plain == 2] == 2).all()
+
+
+def test_without_weight_or_moves_a_taught_training_is_the_plain_one(work, monkeypatch):
+    plain = train_arm(work, ARMS["deferred"]).predicted
+    monkeypatch.setattr(unit, "Distiller", lambda *a, **k: Distiller(*a, **k, weight=0.0))
+    taught = train_arm(work, replace(ARMS["distilled"], name="other"))
+    assert np.array_equal(taught.predicted, plain)
 
 
 def test_a_clear_difference_has_an_interval_off_zero_and_none_has_zero_inside():

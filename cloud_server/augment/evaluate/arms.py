@@ -7,12 +7,26 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from cloud_server.augment.distilling import MOVING
 from cloud_server.augment.recipes import RECIPES, Recipe
 
-__all__ = ["ARMS", "Amount", "Arm"]
+__all__ = ["ARMS", "Amount", "Arm", "Teaching"]
 
 # 'double': as many samples as a rare class has images (the paper's +10 %). 'balance': up to the largest.
 Amount = Literal["double", "balance"]
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """What a surrogate teaches, see `cloud_server.augment.distilling`.
+
+    Args:
+        recipe: how rows of frequent classes are moved toward rare ones.
+        share: of those rows; with 0 only the surrogate's answers are learnt.
+    """
+
+    recipe: Recipe = MOVING
+    share: float = 0.15
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,8 @@ class Arm:
         amount: how many of each rare class.
         mix: share of samples among the rows of a rare class; None leaves it to their numbers.
         hardened: half of the rare rows are moved meanwhile, see `cloud_server.augment.hardening`.
+        taught: what a surrogate teaches meanwhile, one that deferred re-weighting made; None is nothing.
+        adjusted: when the network is asked, logits are lowered by the logarithm of their class' share.
     """
 
     name: str
@@ -40,6 +56,8 @@ class Arm:
     amount: Amount = "double"
     mix: float | None = None
     hardened: bool = False
+    taught: Teaching | None = None
+    adjusted: bool = False
 
     @property
     def surrogate(self) -> bool:
@@ -57,6 +75,23 @@ _ROWS = (
     ),
     Arm("balanced", "classes drawn alike", balanced=True),
     Arm("deferred", "losses weighted by class in the last fifth (arXiv 1906.07413)", reweight=0.8),
+    Arm(
+        "adjusted",
+        "as nothing, logits lowered by the log of the class' share (arXiv 2007.07314)",
+        adjusted=True,
+    ),
+    Arm(
+        "distilled",
+        "deferred, and half of what is learnt is the answer of another network of that kind",
+        reweight=0.8,
+        taught=Teaching(share=0.0),
+    ),
+    Arm(
+        "distilled-noise",
+        "as distilled-adversarial, but its rows carry random noise of L2 2 in place of an attack",
+        reweight=0.8,
+        taught=Teaching(RECIPES["noise-relabelled"].with_(radius=2.0)),
+    ),
     Arm(
         "noise",
         "classes drawn alike; rare images with random noise of L2 0.5 beside them",
@@ -107,6 +142,13 @@ _ROWS = (
         amount="balance",
         mix=0.3,
         hardened=True,
+    ),
+    Arm(
+        "distilled-adversarial",
+        "distilled, and 15 % of frequent rows moved by L2 2 into rare classes, labelled by that network",
+        control=False,
+        reweight=0.8,
+        taught=Teaching(),
     ),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from cloud_server.augment.distilling import Distiller
 from cloud_server.augment.engine import Engine
-from cloud_server.augment.evaluate.arms import Arm
+from cloud_server.augment.evaluate.arms import Arm, Teaching
 from cloud_server.augment.evaluate.pools import Pool, effective_weights, pool_batches
 from cloud_server.augment.evaluate.protocols import Protocol
 from cloud_server.augment.hardening import Hardener
@@ -26,12 +27,14 @@ from models.precision import in_precision
 from models.vision.cifar import Labelled
 from models.vision.networks import build_classifier
 from models.vision.saving import load_classifier, save_classifier
-from models.vision.training import Batch, Images, Labels, fit, predict
+from models.vision.training import Batch, Images, Labels, augmented_batch, fit, predict
 
-__all__ = ["Made", "Unit", "Work", "hardened_batches", "make_samples", "train_arm"]
+__all__ = ["Made", "Unit", "Work", "hardened_batches", "make_samples", "taught_batches", "train_arm"]
 
 # The surrogate is another network than any arm's.
 _SURROGATE = 1 << 20
+_BALANCED = Arm("surrogate", "classes drawn alike", balanced=True)
+_DEFERRED = Arm("surrogate-deferred", "losses weighted by class in the last fifth", reweight=0.8)
 _PART = 64
 OnUpdate = Callable[[int, float], None]
 
@@ -91,15 +94,13 @@ class Work:
                 size=min(height, width),
             )
 
-    def surrogate(self, on_update: OnUpdate | None = None) -> Surrogate:
-        """Trained on the imbalanced data with classes drawn alike; kept for the other arms."""
-        path = self.folder / f"surrogate-{self._key()}-{self.seed}.npz"
+    def surrogate(self, on_update: OnUpdate | None = None, *, arm: Arm = _BALANCED) -> Surrogate:
+        """Trained on the imbalanced data as that arm is; kept for the other arms."""
+        path = self.folder / f"{arm.name}-{self._key()}-{self.seed}.npz"
         if path.is_file():
             network = load_classifier(path).network
         else:
-            network = self._train(
-                Arm("surrogate", "", balanced=True), None, _SURROGATE + self.seed, on_update
-            )
+            network = self._train(arm, None, _SURROGATE + self.seed, on_update)
             name = self.protocol.network
             save_classifier(path, network, name=name, classes=self.train.classes, shape=self.shape)
         return as_surrogate(network, classes=self.train.classes, shape=self.shape)
@@ -125,6 +126,11 @@ class Work:
         batches = _batches(self, arm, made, seed)
         if arm.hardened:
             batches = hardened_batches(self, network, batches, seed=seed)
+        if arm.taught is not None:
+            teacher = self.surrogate(on_update, arm=_DEFERRED)
+            batches = taught_batches(self, arm.taught, teacher, batches, seed=seed)
+            # Done already: the teacher has to see the very pixels.
+            settings = replace(settings, augment="none")
         data = self.train
         return fit(
             network, data.images, data.labels, settings, seed=seed, batches=batches, on_update=on_update
@@ -134,7 +140,11 @@ class Work:
 def train_arm(work: Work, arm: Arm, on_update: OnUpdate | None = None) -> Unit:
     """Train the arm, and ask its network about the test images."""
     network, accepted = work.train_arm(arm, on_update)
-    return Unit(predict(network, work.test.images).argmax(axis=1).astype(np.int64), accepted)
+    logits = predict(network, work.test.images)
+    if arm.adjusted:
+        counts = np.bincount(work.train.labels, minlength=len(work.train.classes))
+        logits = logits - np.log(counts / counts.sum()).astype(np.float32)
+    return Unit(logits.argmax(axis=1).astype(np.int64), accepted)
 
 
 def make_samples(work: Work, recipe: Recipe, balance: bool, surrogate: Surrogate | None) -> Made:  # noqa: FBT001
@@ -184,4 +194,21 @@ def hardened_batches(
         seed=seed,
     )
     for batch in batches:
-        yield Batch(harden(batch.images, batch.labels), batch.labels, batch.weights)
+        yield batch._replace(images=harden(batch.images, batch.labels))
+
+
+def taught_batches(
+    work: Work, taught: Teaching, teacher: Surrogate, batches: Iterator[Batch], *, seed: int
+) -> Iterator[Batch]:
+    """The batches, augmented, with what the surrogate says of them; some frequent rows moved."""
+    settings = work.protocol.training
+    distil = Distiller(
+        replace(teacher, network=in_precision(teacher.network, settings.precision)),
+        rare=work.rare.tolist(),
+        share=taught.share,
+        recipe=taught.recipe,
+        seed=seed,
+    )
+    for update, batch in enumerate(batches):
+        images = augmented_batch(batch.images, settings, seed=seed, update=update)
+        yield batch._replace(**distil(images, batch.labels)._asdict())
