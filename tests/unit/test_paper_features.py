@@ -157,6 +157,34 @@ def test_data_that_are_not_there_are_named(command, tmp_path):
     assert "needs train.tar and test.tar" in " ".join(done.output.split())
 
 
+def test_two_protocols_at_once_are_refused(tmp_path):
+    words = ["table3", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--full"]
+    done = CliRunner().invoke(app, [*words, "--protocol", "hours"])
+    assert done.exit_code == 2
+    assert "--full and --protocol hours: give one" in " ".join(done.output.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_radius_of_the_command_is_that_of_the_attacks(data, tmp_path):
+    words = [
+        "observation2",
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path),
+        "--network",
+        "tiny",
+        "--images",
+        "60",
+    ]
+    short = ["--updates", "2", "--moved", "20", "--steps", "1", "--learning", "1", "--radius", "2.5"]
+    done = CliRunner().invoke(app, [*words, *short])
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "observation2.json").read_text())
+    assert found["protocol"]["moving"]["radius"] == 2.5
+    assert "20 of them moved by 1 steps within L2 2.5" in (tmp_path / "observation2.md").read_text()
+
+
 def test_other_settings_in_the_same_folder_do_not_take_up_old_networks(figure, data, tmp_path):
     make_figure3(data, tmp_path, TINY, note="synthetic", report=quiet)
     other = replace(TINY, seed=5)

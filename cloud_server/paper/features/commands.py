@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cloud_server.exits import command_errors
+from shared.errors import Code, GoodnoiseError
 
 if TYPE_CHECKING:
     from cloud_server.paper.features.common import Report
@@ -139,6 +140,8 @@ def table3(
         from cloud_server.paper.features.table3 import make_table3
         from models.precision import check_precision
 
+        if full and protocol is ProtocolChoice.HOURS:
+            raise GoodnoiseError(Code.INVALID_INPUT, "--full and --protocol hours: give one of them")
         name = "full" if full else protocol.value
         settings = PROTOCOLS[name]
         if updates is not None and updates != settings.training.updates:
