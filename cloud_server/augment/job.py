@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from cloud_server.augment.recipe import Recipe
 from cloud_server.augment.recipes import RECIPES
+from cloud_server.augment.weights import BALANCES, Balance
 from cloud_server.augment.yamlfile import Fields, read_fields
 from shared.errors import Code, GoodnoiseError
 
@@ -49,7 +50,8 @@ class Train:
         batch: images a step.
         rate: the highest learning rate.
         augment: 'flip-crop', or 'none' for pictures that must not be mirrored.
-        balanced: draw classes alike; otherwise hardly any attack reaches a rare class.
+        balance: 'sampling', 'deferred' or 'none', see `weights.Balance`; with 'none' hardly any attack
+            reaches a rare class.
     """
 
     network: str = "small"
@@ -57,7 +59,7 @@ class Train:
     batch: int = 128
     rate: float = 0.2
     augment: Literal["none", "flip-crop"] = "flip-crop"
-    balanced: bool = True
+    balance: Balance = "sampling"
 
 
 @dataclass(frozen=True)
@@ -220,13 +222,14 @@ def _train(fields: Fields | None) -> Train:
     plain = Train()
     fields.only(tuple(asdict(plain)))
     augment = fields.word("augment", plain.augment, ("none", "flip-crop"))
+    balance = fields.word("balance", plain.balance, BALANCES)
     return Train(
         network=fields.word("network", plain.network),
         updates=fields.whole("updates", plain.updates, 1, 10**7),
         batch=fields.whole("batch", plain.batch, 2, 65536),
         rate=fields.number("rate", plain.rate, 1e-6, 10.0),
         augment="none" if augment == "none" else "flip-crop",
-        balanced=fields.flag("balanced", default=plain.balanced),
+        balance=next(b for b in BALANCES if b == balance),
     )
 
 

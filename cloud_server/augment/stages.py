@@ -147,7 +147,7 @@ def _train(
         source,
         settings,
         seed=job.seed,
-        balanced=train.balanced,
+        balance=train.balance,
         shape=shape,
         groups=job.recipe.bias,
         resize=bool(job.resize),

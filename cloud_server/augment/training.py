@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from cloud_server.augment.pixels import Planes, as_planes
 from cloud_server.augment.surrogate import Shape, Surrogate, as_surrogate, check_outputs, evaluating
 from cloud_server.augment.types import Labels, Source
+from cloud_server.augment.weights import DEFERRAL, Balance, effective_weights
 from models.vision.networks import build_classifier
 from models.vision.training import Batch, Training, fit
 
@@ -60,7 +61,7 @@ def train_surrogate(  # noqa: PLR0913 - the last five have defaults
     settings: SurrogateTraining,
     *,
     seed: int,
-    balanced: bool = True,
+    balance: Balance = "sampling",
     shape: Shape | None = None,
     groups: bool = False,
     resize: bool = False,
@@ -72,7 +73,7 @@ def train_surrogate(  # noqa: PLR0913 - the last five have defaults
         source,
         settings,
         seed=seed,
-        balanced=balanced,
+        balance=balance,
         shape=shape,
         groups=groups,
         resize=resize,
@@ -95,7 +96,7 @@ def train_network(  # noqa: PLR0913 - as above
     settings: SurrogateTraining,
     *,
     seed: int,
-    balanced: bool = True,
+    balance: Balance = "sampling",
     shape: Shape | None = None,
     groups: bool = False,
     resize: bool = False,
@@ -108,8 +109,9 @@ def train_network(  # noqa: PLR0913 - as above
         source: where images are read from, a batch at a time.
         settings: how long, and on what.
         seed: of weights, batches and augmentation.
-        balanced: draw classes alike. A network that saw the dataset's own shares takes nothing for a rare
-            class, so that attacks toward one rarely arrive.
+        balance: see `weights.Balance`. A network that saw the dataset's own shares takes nothing for a rare
+            class, so that attacks toward one rarely arrive; one of few rare images knows its classes best
+            with 'deferred'.
         shape: C H W; None takes the first image's.
         groups: tell the values of the bias attribute apart instead of the classes.
         resize: bring images of another size to `shape`.
@@ -125,7 +127,10 @@ def train_network(  # noqa: PLR0913 - as above
         shape = (channels, height, width)
     network = _network(settings.network, len(names), shape, seed)
     check_outputs(network, len(names), shape)
-    reader = _Reader(source, values, len(names), shape, balanced=balanced, resize=resize)
+    late = round(DEFERRAL * settings.updates) if balance == "deferred" else None
+    reader = _Reader(
+        source, values, len(names), shape, balanced=balance == "sampling", late=late, resize=resize
+    )
     first = next(reader.batches(1, seed))
     # One thread, as everything that bytes follow from. `fit` looks at the images only for their number.
     with evaluating():
@@ -174,23 +179,27 @@ class _Dense(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class _Reader:
-    """Batches that depend on the seed and their number alone."""
+    """Batches that depend on the seed and their number alone; losses are weighted from number `late` on."""
 
     source: Source
     values: Labels
     classes: int
     shape: Shape
     balanced: bool
+    late: int | None
     resize: bool
 
     def batches(self, size: int, seed: int) -> Iterator[Batch]:
         """Images N C H W and their labels N, without end."""
-        weights = self._weights()
+        weights, heavy = self._weights(), effective_weights(self.values, self.classes)
         number = 0
         while True:
             rng = np.random.default_rng([seed & _WORD, 4, number])
             chosen = rng.choice(len(self.values), size=size, p=weights)
-            yield Batch(np.stack([self._read(int(i)) for i in chosen]), self.values[chosen])
+            labels = self.values[chosen]
+            weighted = self.late is not None and number >= self.late
+            images = np.stack([self._read(int(i)) for i in chosen])
+            yield Batch(images, labels, heavy[labels] if weighted else None)
             number += 1
 
     def _weights(self) -> npt.NDArray[np.float64] | None:

@@ -20,7 +20,7 @@ from cloud_server.augment.distilling import Distiller  # noqa: E402
 from cloud_server.augment.evaluate import unit  # noqa: E402
 from cloud_server.augment.evaluate.arms import ARMS, Arm  # noqa: E402
 from cloud_server.augment.evaluate.command import ProtocolChoice  # noqa: E402
-from cloud_server.augment.evaluate.pools import Pool, effective_weights, pool_batches  # noqa: E402
+from cloud_server.augment.evaluate.pools import Pool, pool_batches  # noqa: E402
 from cloud_server.augment.evaluate.protocols import (  # noqa: E402
     PROTOCOLS,
     Protocol,
@@ -37,6 +37,7 @@ from cloud_server.augment.evaluate.statistics import (  # noqa: E402
 )
 from cloud_server.augment.evaluate.summary import summarise  # noqa: E402
 from cloud_server.augment.evaluate.unit import Work, make_samples, train_arm  # noqa: E402
+from cloud_server.augment.weights import effective_weights  # noqa: E402
 from models.vision.cifar import Labelled  # noqa: E402
 from models.vision.training import Training  # noqa: E402
 

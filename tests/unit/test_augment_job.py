@@ -29,7 +29,7 @@ recipe: m2m
 changes: {radius: 1.0, tries: 3}
 sampling_strategy: {cat: 30, "7": 20}
 seed: 11
-surrogate: {train: {network: tiny, updates: 5, batch: 8, rate: 0.1, augment: none, balanced: false}}
+surrogate: {train: {network: tiny, updates: 5, batch: 8, rate: 0.1, augment: none, balance: deferred}}
 split: train
 label: kind
 group: colour
@@ -42,7 +42,7 @@ shard: 32
     assert job.recipe.budget.radius == 1.0
     assert job.recipe.tries == 3
     assert job.strategy == {"cat": 30, "7": 20}
-    assert job.surrogate == Train("tiny", 5, 8, 0.1, "none", balanced=False)
+    assert job.surrogate == Train("tiny", 5, 8, 0.1, "none", balance="deferred")
     assert (job.split, job.label, job.group) == ("train", "kind", "colour")
     assert (job.resize, job.encoding, job.format, job.shard) == ((16, 24), "jpeg-95", "parquet", 32)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from shared.errors import Code, GoodnoiseError
 
 torch = pytest.importorskip("torch")
 
-from cloud_server.augment.rows import Rows, scale_of  # noqa: E402 - after torch was found
+from cloud_server.augment import training  # noqa: E402 - after torch was found
+from cloud_server.augment.rows import Rows, scale_of  # noqa: E402
 from cloud_server.augment.surrogate import as_surrogate, sha256_of  # noqa: E402
 from cloud_server.augment.training import SurrogateTraining, train_surrogate  # noqa: E402
 from models.vision.networks import build_classifier  # noqa: E402
 from models.vision.saving import save_classifier  # noqa: E402
+from models.vision.training import Batch, fit  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -34,13 +37,35 @@ def source(rng: np.random.Generator) -> Rows:
 
 def test_a_balanced_surrogate_sees_the_rare_class_that_another_does_not(source: Rows):
     found = {}
-    for balanced in (True, False):
-        surrogate = train_surrogate(source, QUICK, seed=1, balanced=balanced)
+    for balance in ("sampling", "none"):
+        surrogate = train_surrogate(source, QUICK, seed=1, balance=balance)
         assert (surrogate.classes, surrogate.shape) == (CLASSES, (1, 8, 8))
         with torch.no_grad():
             planes = torch.from_numpy(source.x[90:].transpose(0, 3, 1, 2).copy()) / 255.0
-            found[balanced] = float(torch.softmax(surrogate.network(planes), dim=1)[:, 1].mean())
-    assert found[True] > 0.5 > found[False]
+            found[balance] = float(torch.softmax(surrogate.network(planes), dim=1)[:, 1].mean())
+    assert found["sampling"] > 0.5 > found["none"]
+
+
+def test_deferred_re_weighting_draws_images_as_they_come_and_weights_the_last_fifth(
+    source: Rows, monkeypatch
+):
+    seen: list[Batch] = []
+
+    def watched(network, *arguments, batches, **others):
+        kept, batches = itertools.tee(batches)
+        trained = fit(network, *arguments, batches=batches, **others)
+        seen.extend(itertools.islice(kept, QUICK.updates))
+        return trained
+
+    monkeypatch.setattr(training, "fit", watched)
+    train_surrogate(source, QUICK, seed=1, balance="deferred")
+    assert [batch.weights is None for batch in seen] == [True] * 20 + [False] * 5
+    labels, weights = (
+        np.concatenate(part) for part in ([b.labels for b in seen], [b.weights for b in seen[20:]])
+    )
+    assert labels.mean() < 0.15
+    late = labels[20 * QUICK.batch :]
+    assert weights[late == 1].min() > 10 * weights[late == 0].max()
 
 
 def test_the_same_seed_trains_the_same_weights_also_after_an_interruption(source: Rows, tmp_path: Path):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from cloud_server.augment.distilling import MOVING
 from cloud_server.augment.recipes import RECIPES, Recipe
+from cloud_server.augment.weights import DEFERRAL
 
 __all__ = ["ARMS", "Amount", "Arm", "Teaching"]
 
@@ -74,7 +75,7 @@ _ROWS = (
         amount="balance",
     ),
     Arm("balanced", "classes drawn alike", balanced=True),
-    Arm("deferred", "losses weighted by class in the last fifth (arXiv 1906.07413)", reweight=0.8),
+    Arm("deferred", "losses weighted by class in the last fifth (arXiv 1906.07413)", reweight=DEFERRAL),
     Arm(
         "adjusted",
         "as nothing, logits lowered by the log of the class' share (arXiv 2007.07314)",
@@ -83,13 +84,13 @@ _ROWS = (
     Arm(
         "distilled",
         "deferred, and half of what is learnt is the answer of another network of that kind",
-        reweight=0.8,
+        reweight=DEFERRAL,
         taught=Teaching(share=0.0),
     ),
     Arm(
         "distilled-noise",
         "as distilled-adversarial, but its rows carry random noise of L2 2 in place of an attack",
-        reweight=0.8,
+        reweight=DEFERRAL,
         taught=Teaching(RECIPES["noise-relabelled"].with_(radius=2.0)),
     ),
     Arm(
@@ -147,7 +148,7 @@ _ROWS = (
         "distilled-adversarial",
         "distilled, and 15 % of frequent rows moved by L2 2 into rare classes, labelled by that network",
         control=False,
-        reweight=0.8,
+        reweight=DEFERRAL,
         taught=Teaching(),
     ),
 )

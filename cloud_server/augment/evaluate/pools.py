@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from models.vision.training import Batch, Images, Labels
 
-__all__ = ["Pool", "effective_weights", "pool_batches"]
+__all__ = ["Pool", "pool_batches"]
 
 _WORD = (1 << 63) - 1
 
@@ -88,11 +88,3 @@ def pool_batches(
         labels, factors = current.labels[rows], weights(update)
         yield Batch(current.images[rows], labels, None if factors is None else factors[labels])
         update += 1
-
-
-def effective_weights(labels: Labels, classes: int, *, beta: float = 0.9999) -> npt.NDArray[np.float32]:
-    """Weights K by the effective number of images, mean 1 over classes (arXiv 1901.05555, equation 4)."""
-    counts = np.bincount(labels, minlength=classes)
-    weights = (1.0 - beta) / np.maximum(1.0 - beta**counts, 1e-12)
-    weights = np.where(counts > 0, weights, 0.0)
-    return np.asarray(weights / weights.sum() * np.count_nonzero(counts), np.float32)

@@ -15,7 +15,7 @@ from torch import nn
 from cloud_server.augment.distilling import Distiller
 from cloud_server.augment.engine import Engine
 from cloud_server.augment.evaluate.arms import Arm, Teaching
-from cloud_server.augment.evaluate.pools import Pool, effective_weights, pool_batches
+from cloud_server.augment.evaluate.pools import Pool, pool_batches
 from cloud_server.augment.evaluate.protocols import Protocol
 from cloud_server.augment.hardening import Hardener
 from cloud_server.augment.plan import plan_counts
@@ -23,6 +23,7 @@ from cloud_server.augment.recipes import Recipe
 from cloud_server.augment.rows import Rows, Unencoded, scale_of
 from cloud_server.augment.surrogate import Surrogate, as_surrogate
 from cloud_server.augment.types import Kind
+from cloud_server.augment.weights import DEFERRAL, effective_weights
 from models.precision import in_precision
 from models.vision.cifar import Labelled
 from models.vision.networks import build_classifier
@@ -34,7 +35,7 @@ __all__ = ["Made", "Unit", "Work", "hardened_batches", "make_samples", "taught_b
 # The surrogate is another network than any arm's.
 _SURROGATE = 1 << 20
 _BALANCED = Arm("surrogate", "classes drawn alike", balanced=True)
-_DEFERRED = Arm("surrogate-deferred", "losses weighted by class in the last fifth", reweight=0.8)
+_DEFERRED = Arm("surrogate-deferred", "losses weighted by class in the last fifth", reweight=DEFERRAL)
 _PART = 64
 OnUpdate = Callable[[int, float], None]
 
