@@ -143,17 +143,6 @@ def test_samples_fill_rare_classes_up_to_the_largest_or_double_them(work):
     assert all(image.tobytes() in parents for image in made.images)
 
 
-def test_early_samples_are_left_out_of_the_last_fifth_and_losses_weighted_there(work):
-    arm = ARMS["m2m-far-early"]
-    made = unit.Made(np.full((10, 3, 16, 16), 255, np.uint8), np.full(10, 2), 1.0)
-    source = unit._batches(work, arm, made, seed=0)
-    batches = [next(source) for _ in range(TINY.training.updates)]
-    early = [(batch.images == 255).all(axis=(1, 2, 3)).sum() for batch in batches]
-    assert sum(early[:10]) > 10
-    assert early[10:] == [0, 0]
-    assert [batch.weights is None for batch in batches] == [True] * 10 + [False] * 2
-
-
 @pytest.mark.parametrize("name", ARMS)
 def test_every_arm_trains_and_answers(name, work):
     predicted = train_arm(work, ARMS[name]).predicted

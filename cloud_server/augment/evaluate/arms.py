@@ -42,7 +42,6 @@ class Arm:
         reweight: share of the updates after which losses are weighted by class; 1 is never.
         samples: the recipe of samples that are made before and drawn like images of their label.
         amount: how many of each rare class.
-        until: share of the updates after which samples are left out again.
         mix: share of samples among the rows of a rare class; None leaves it to their numbers.
         hardened: half of the rare rows are moved meanwhile, see `cloud_server.augment.hardening`.
         taught: what a surrogate teaches meanwhile, one that deferred re-weighting made; None is nothing.
@@ -56,7 +55,6 @@ class Arm:
     reweight: float = 1.0
     samples: Recipe | None = None
     amount: Amount = "double"
-    until: float = 1.0
     mix: float | None = None
     hardened: bool = False
     taught: Teaching | None = None
@@ -112,13 +110,6 @@ _ROWS = (
         amount="balance",
         mix=0.3,
     ),
-    Arm(
-        "relabelled-early",
-        "as m2m-far-early, but its images carry random noise of L2 3 in place of an attack",
-        reweight=DEFERRAL,
-        samples=RECIPES["noise-relabelled"].with_(radius=3.0, parents="m2m"),
-        until=DEFERRAL,
-    ),
     Arm("paper", "the paper: +100 % of each rare class by L2 0.5", control=False, samples=RECIPES["paper"]),
     Arm(
         "m2m",
@@ -142,14 +133,6 @@ _ROWS = (
         samples=RECIPES["m2m-far"],
         amount="balance",
         mix=0.3,
-    ),
-    Arm(
-        "m2m-far-early",
-        "m2m-far's samples, as many as rare images, in the first four fifths; then deferred, without them",
-        control=False,
-        reweight=DEFERRAL,
-        samples=RECIPES["m2m-far"].with_(start=0.0),
-        until=DEFERRAL,
     ),
     Arm(
         "ours",

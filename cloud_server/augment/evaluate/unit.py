@@ -117,7 +117,7 @@ class Work:
         """The arm's network, and what share of its samples reached their target."""
         made = None
         if arm.samples is not None:
-            surrogate = self.surrogate(on_update, arm=_rival(arm)) if arm.surrogate else None
+            surrogate = self.surrogate(on_update) if arm.surrogate else None
             made = make_samples(self, arm.samples, arm.amount == "balance", surrogate)
         network = self._train(arm, made, self.seed, on_update)
         return network, 0.0 if made is None else made.accepted
@@ -167,20 +167,14 @@ def make_samples(work: Work, recipe: Recipe, balance: bool, surrogate: Surrogate
     return Made(np.ascontiguousarray(images), labels, float(reached))
 
 
-def _rival(arm: Arm) -> Arm:
-    """How the surrogate of an arm's samples is trained: with few rare images deferred knows them better."""
-    return _DEFERRED if arm.reweight < 1.0 else _BALANCED
-
-
 def _batches(work: Work, arm: Arm, made: Made | None, seed: int) -> Iterator[Batch]:
     settings, data = work.protocol.training, work.train
     originals = Pool.of(data.images, data.labels)
     joined = originals if made is None else originals.joined(made.images, made.labels)
-    begin = (0.0 if arm.samples is None else arm.samples.start) * settings.updates
-    end = arm.until * settings.updates
+    later = (0.0 if arm.samples is None else arm.samples.start) * settings.updates
     heavy = effective_weights(data.labels, len(data.classes))
     return pool_batches(
-        lambda update: joined if begin <= update < end else originals,
+        lambda update: joined if update >= later else originals,
         settings.batch,
         seed=seed,
         balanced=arm.balanced,
