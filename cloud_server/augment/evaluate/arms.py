@@ -110,6 +110,12 @@ _ROWS = (
         amount="balance",
         mix=0.3,
     ),
+    Arm(
+        "relabelled-deferred",
+        "as m2m-far-deferred, but its images carry random noise of L2 3 in place of an attack",
+        reweight=DEFERRAL,
+        samples=RECIPES["noise-relabelled"].with_(radius=3.0, parents="m2m"),
+    ),
     Arm("paper", "the paper: +100 % of each rare class by L2 0.5", control=False, samples=RECIPES["paper"]),
     Arm(
         "m2m",
@@ -133,6 +139,21 @@ _ROWS = (
         samples=RECIPES["m2m-far"],
         amount="balance",
         mix=0.3,
+    ),
+    Arm(
+        "m2m-far-deferred",
+        "deferred, with as many of m2m-far's samples as rare images from the beginning",
+        control=False,
+        reweight=DEFERRAL,
+        samples=RECIPES["m2m-far"].with_(start=0.0),
+    ),
+    Arm(
+        "m2m-far-distilled",
+        "distilled, with the same samples",
+        control=False,
+        reweight=DEFERRAL,
+        samples=RECIPES["m2m-far"].with_(start=0.0),
+        taught=Teaching(share=0.0),
     ),
     Arm(
         "ours",

@@ -117,7 +117,7 @@ class Work:
         """The arm's network, and what share of its samples reached their target."""
         made = None
         if arm.samples is not None:
-            surrogate = self.surrogate(on_update) if arm.surrogate else None
+            surrogate = self.surrogate(on_update, arm=_rival(arm)) if arm.surrogate else None
             made = make_samples(self, arm.samples, arm.amount == "balance", surrogate)
         network = self._train(arm, made, self.seed, on_update)
         return network, 0.0 if made is None else made.accepted
@@ -165,6 +165,11 @@ def make_samples(work: Work, recipe: Recipe, balance: bool, surrogate: Surrogate
     labels = np.array([sample.draw.label for sample in samples], np.int64)
     reached = np.mean([sample.provenance.kind is Kind.ADVERSARIAL for sample in samples])
     return Made(np.ascontiguousarray(images), labels, float(reached))
+
+
+def _rival(arm: Arm) -> Arm:
+    """How the surrogate of an arm's samples is trained: with few rare images deferred knows them better."""
+    return _DEFERRED if arm.reweight < 1.0 else _BALANCED
 
 
 def _batches(work: Work, arm: Arm, made: Made | None, seed: int) -> Iterator[Batch]:
