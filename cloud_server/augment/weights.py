@@ -19,10 +19,21 @@ DEFERRAL = 0.8
 
 
 def effective_weights(
-    labels: npt.NDArray[np.int64], classes: int, *, beta: float = 0.9999
+    labels: npt.NDArray[np.int64],
+    classes: int,
+    *,
+    shares: npt.NDArray[np.float64] | None = None,
+    beta: float = 0.9999,
 ) -> npt.NDArray[np.float32]:
-    """Weights K by the effective number of images, mean 1 over classes (arXiv 1901.05555, equation 4)."""
-    counts = np.bincount(labels, minlength=classes)
+    """Weights K by the effective number of images, mean 1 over classes (arXiv 1901.05555, equation 4).
+
+    Args:
+        labels: N.
+        classes: K.
+        shares: how much each image counts, N; None counts every one as 1.
+        beta: nearer to 1, a class of few images weighs more.
+    """
+    counts = np.bincount(labels, weights=shares, minlength=classes)
     weights = (1.0 - beta) / np.maximum(1.0 - beta**counts, 1e-12)
     weights = np.where(counts > 0, weights, 0.0)
     return np.asarray(weights / weights.sum() * np.count_nonzero(counts), np.float32)

@@ -143,6 +143,17 @@ def test_samples_fill_rare_classes_up_to_the_largest_or_double_them(work):
     assert all(image.tobytes() in parents for image in made.images)
 
 
+def test_deferred_losses_are_weighted_by_what_is_drawn_a_sample_counting_half(work):
+    made = unit.Made(np.full((10, 3, 16, 16), 255, np.uint8), np.full(10, 2), 1.0)
+    ratios = {}
+    for name, samples in (("deferred", None), ("m2m-far-deferred", made)):
+        source = unit._batches(work, ARMS[name], samples, seed=0)
+        last = [next(source) for _ in range(TINY.training.updates)][-1]
+        ratios[name] = last.weights[last.labels == 2].max() / last.weights[last.labels != 2].max()
+    assert ratios["deferred"] == pytest.approx(3.0, rel=0.01)
+    assert ratios["m2m-far-deferred"] == pytest.approx(2.0, rel=0.01)
+
+
 @pytest.mark.parametrize("name", ARMS)
 def test_every_arm_trains_and_answers(name, work):
     predicted = train_arm(work, ARMS[name]).predicted
