@@ -1,8 +1,8 @@
 """Distillation: what is learnt of an image is its label and what a surrogate says of it.
 
 Where rare images are few, labels tell little of where their class ends, and a surrogate's second and third
-class tell more. With samples of a recipe it did best of all that was measured on few rare images. Frequent rows
-that are moved into rare classes meanwhile gain there and cost elsewhere.
+class tell more. With samples of a recipe it did best of all that was measured on few rare images. Frequent
+rows that are moved into rare classes meanwhile gain there and cost elsewhere.
 """
 
 from __future__ import annotations
