@@ -211,7 +211,8 @@ def test_shapes_that_do_not_agree_are_refused():
     [
         ((0.01, 0.05), (-0.01, 0.01), Verdict.HELPED),
         ((0.01, 0.05), (-0.03, -0.01), Verdict.TRADED),
-        ((-0.01, 0.05), (0.01, 0.02), Verdict.NOT_HELPED),
+        ((-0.01, 0.05), (0.01, 0.02), Verdict.ELSEWHERE),
+        ((-0.01, 0.05), (-0.01, 0.02), Verdict.NOT_HELPED),
         ((-0.05, -0.01), (0.01, 0.02), Verdict.HARMED),
     ],
 )
@@ -249,6 +250,19 @@ def test_the_summary_compares_with_the_best_control_and_says_plainly_that_nothin
     assert rows["paper"].accuracy["rare"] > rows["nothing"].accuracy["rare"]
     assert rows["paper"].verdict is Verdict.HARMED
     assert rows["nothing"].verdict is None
+
+
+def test_as_good_on_rare_classes_and_better_on_the_others_is_said_so(tmp_path):
+    found = results(tmp_path, 0.6)
+    worse = found.predicted["balanced"].copy()
+    # Every tenth image of a frequent class is wrong.
+    worse[:, :800:10] = 2
+    summary = summarise(replace(found, predicted=found.predicted | {"balanced": worse}))
+    assert summary.best == "balanced"
+    rows = {row.arm: row for row in summary.rows}
+    assert rows["paper"].verdict is Verdict.ELSEWHERE
+    assert summary.verdict.startswith("No recipe certainly beat the best control (balanced) on rare classes")
+    assert summary.verdict.endswith("better on the others: paper.")
 
 
 def test_a_summary_without_a_control_is_refused(tmp_path):

@@ -32,7 +32,8 @@ class Verdict(StrEnum):
 
     HELPED = "helped"  # rare classes better beyond doubt, the others not worse beyond doubt
     TRADED = "traded"  # rare classes better, the others worse
-    NOT_HELPED = "did not help"  # no certain gain on the rare classes
+    ELSEWHERE = "helped elsewhere"  # the others better beyond doubt, rare classes not worse beyond doubt
+    NOT_HELPED = "did not help"  # no certain gain on either
     HARMED = "harmed"  # rare classes worse beyond doubt
 
 
@@ -78,5 +79,5 @@ def verdict(rare: Interval, frequent: Interval) -> Verdict:
     if rare.high < 0.0:
         return Verdict.HARMED
     if rare.low <= 0.0:
-        return Verdict.NOT_HELPED
+        return Verdict.ELSEWHERE if frequent.low > 0.0 else Verdict.NOT_HELPED
     return Verdict.TRADED if frequent.high < 0.0 else Verdict.HELPED

@@ -65,6 +65,12 @@ class Summary:
             return (
                 f"Augmentation only traded: {names} beat {self.best} on rare classes and lost on the others."
             )
+        elsewhere = [row.arm for row in self.rows if row.verdict is Verdict.ELSEWHERE]
+        if elsewhere:
+            return (
+                f"No recipe certainly beat the best control ({self.best}) on rare classes; as good there and "
+                f"better on the others: {', '.join(elsewhere)}."
+            )
         return (
             f"The augmentation did not help: no recipe beat the best control ({self.best}) on rare classes."
         )
